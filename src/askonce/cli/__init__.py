@@ -1,0 +1,30 @@
+"""The command line. Nothing heavy is imported before a command needs it."""
+
+from typing import Annotated
+
+import typer
+
+from askonce import __version__
+from askonce.cli import serve
+
+# Typer's own tracebacks print local variables, and those may hold keys and texts.
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
+    if wanted:
+        typer.echo(f"askonce {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def askonce(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Ask an AI once: the same question is not paid for twice in a day."""
+
+
+app.command("serve")(serve.serve)

@@ -1,0 +1,171 @@
+"""`askonce serve`: answers HTTP until it is told to stop."""
+
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from askonce.core.errors import AskonceError, ConfigurationError, DatabaseUnavailableError
+
+if TYPE_CHECKING:
+    from uvicorn.config import Config
+
+    from askonce.config import Settings
+
+WRONG_SETTING = 2
+CANNOT_START = 1
+BACKLOG = 4096
+# Longer than load balancers and client pools keep idle connections, so that they close them first.
+KEEP_ALIVE_SECONDS = 75
+# What a last answer needs after its deadline to be committed and sent.
+GRACE_SECONDS = 10
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. [8000]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Number of processes. [1]")] = None,
+) -> None:
+    """Serve over HTTP. Settings come from the environment and .env; options outrank them."""
+    _outrank(ASKONCE_HOST=host, ASKONCE_PORT=port, ASKONCE_WORKERS=workers)
+    with _told_in_one_line():
+        settings = _settings()
+        listener = _listen(settings)
+        _migrate(settings)
+        _welcome(settings, listener)
+        _serve(settings, listener)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _outrank(**options: str | int | None) -> None:
+    """Put options into the environment, where worker processes find them too."""
+    for name, value in options.items():
+        if value is not None:
+            os.environ[name] = str(value)
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    """Say what stops the start as a person would, not as a traceback."""
+    try:
+        yield
+    except ConfigurationError as error:
+        _stop(str(error), WRONG_SETTING)
+    except DatabaseUnavailableError:
+        _stop("the database does not answer (ASKONCE_DATABASE_URL)", CANNOT_START)
+
+
+def _settings() -> "Settings":
+    from askonce.config import load_settings, unknown_settings
+
+    settings = load_settings()
+    for name in unknown_settings():
+        typer.echo(f"askonce: {name} is set, but there is no such setting", err=True)
+    if not is_loopback(settings.host):
+        raise ConfigurationError(
+            f"ASKONCE_HOST={settings.host} is refused: "
+            "without keys askonce answers on a loopback address only"
+        )
+    return settings
+
+
+def _listen(settings: "Settings") -> socket.socket:
+    """Take the port, before anything is done that a second instance should not do.
+
+    Whoever connects from now on waits until the first worker is ready, instead of being refused.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    address = (settings.host, settings.port)
+    try:
+        return socket.create_server(address, family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else "cannot be used"
+        _stop(f"{settings.host} port {settings.port}: {reason} (ASKONCE_PORT)", CANNOT_START)
+
+
+def _migrate(settings: "Settings") -> None:
+    """Bring the database up to date once, so that workers find it so."""
+    from askonce.main import migrate
+
+    migrate(settings)
+
+
+def _welcome(settings: "Settings", listener: socket.socket) -> None:
+    from askonce.cli.welcome import welcome
+
+    if sys.stdout.isatty():
+        typer.echo(welcome(settings, listener.getsockname()[1]))
+
+
+def _serve(settings: "Settings", listener: socket.socket) -> None:
+    import uvicorn
+
+    is_alone = settings.workers == 1
+    config = uvicorn.Config(
+        "askonce.main:serve_app" if is_alone else "askonce.cli.serve:app_of_worker",
+        factory=True,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level=settings.log_level.lower(),
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(settings.deadline) + GRACE_SECONDS,
+    )
+    with suppress(KeyboardInterrupt):
+        if is_alone:
+            uvicorn.Server(config).run(sockets=[listener])
+        else:
+            _supervise(config, listener)
+
+
+def _supervise(config: "Config", listener: socket.socket) -> None:
+    from uvicorn.config import STARTUP_FAILURE
+    from uvicorn.supervisors import Multiprocess
+
+    workers = Multiprocess(config, sockets=[listener])
+    workers.run()
+    if any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes):
+        raise typer.Exit(CANNOT_START)
+
+
+def app_of_worker() -> object:
+    """Return the application of one worker process of several.
+
+    A worker that cannot start for a reason that a restart would not cure says so and ends them
+    all: uvicorn takes this exit code so, and would start it again for ever after any other.
+    """
+    from uvicorn.config import STARTUP_FAILURE
+
+    from askonce.main import serve_app
+
+    try:
+        return serve_app()
+    except AskonceError as error:
+        typer.echo(f"askonce: {error}", err=True)
+        sys.exit(STARTUP_FAILURE)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    typer.echo(f"askonce: {message}", err=True)
+    raise typer.Exit(code)

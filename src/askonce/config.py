@@ -1,0 +1,90 @@
+"""Settings, read once from the environment and from `.env`."""
+
+import os
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from askonce.core.errors import ConfigurationError
+
+PREFIX = "ASKONCE_"
+ENV_FILE = ".env"
+
+ProviderName = Literal["claude", "openai", "local"]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. `.env.example` and the README list the same, with defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    database_url: str = Field(
+        default="sqlite:///askonce.db",
+        validation_alias=AliasChoices("ASKONCE_DATABASE_URL", "DATABASE_URL"),
+    )
+
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
+    openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
+
+    provider: ProviderName | None = None
+    claude_model: str = Field(default="claude-haiku-5-5", min_length=1, max_length=128)
+    openai_model: str = Field(default="gpt-6-luna", min_length=1, max_length=128)
+    max_output_tokens: int = Field(default=1024, ge=1, le=1_000_000)
+
+    cache_ttl: Annotated[int, Field(ge=0, le=10 * 365 * 86_400)] = 86_400
+    cache_scope: Literal["tenant", "user"] = "tenant"
+
+    provider_timeout: Seconds = 30.0
+    deadline: Seconds = 60.0
+    max_tries: int = Field(default=3, ge=1, le=20)
+    max_calls: int = Field(default=128, ge=1, le=10_000)
+    max_queue: int = Field(default=2000, ge=0, le=1_000_000)
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=8000, ge=0, le=65_535)
+    workers: int = Field(default=1, ge=1, le=256)
+
+    # How soon a lost leader is replaced; shorter only makes sense in tests.
+    heartbeat: Seconds = 1.0
+    lease: Seconds = 5.0
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        ConfigurationError: one is wrong; the message is one line, names it and hides its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        message = f"{_variable(first['loc'])}: {first['msg']}"
+        raise ConfigurationError(message) from None
+
+
+def unknown_settings() -> list[str]:
+    """Return the names of `ASKONCE_` variables that nothing reads: most often a typing error."""
+    known = {_variable((name,)) for name in Settings.model_fields} | {"ASKONCE_DATABASE_URL"}
+    given: Iterable[str] = {*os.environ, *dotenv_values(ENV_FILE)}
+    return sorted(name for name in given if name.startswith(PREFIX) and name not in known)
+
+
+def _variable(loc: tuple[int | str, ...]) -> str:
+    name = str(loc[0]) if loc else "settings"
+    return name if name.isupper() else f"{PREFIX}{name.upper()}"

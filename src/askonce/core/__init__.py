@@ -1,0 +1,1 @@
+"""Values, rules, errors and ports: what askonce is, without any framework."""

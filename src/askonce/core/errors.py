@@ -1,0 +1,131 @@
+"""Everything that can go wrong, as facts. `http/errors.py` says what a client sees of each.
+
+No message here ever holds a text, an answer, a key or a provider's own words.
+"""
+
+from dataclasses import dataclass
+
+
+class AskonceError(Exception):
+    """The base of all errors that askonce raises on purpose."""
+
+
+class NotFoundError(AskonceError):
+    """It does not exist, or is not the caller's: the two are never told apart."""
+
+
+class MalformedRequestError(AskonceError):
+    """The request cannot be read at all."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class UnsupportedMediaTypeError(AskonceError):
+    """The body is not JSON in UTF-8."""
+
+
+class TooLargeError(AskonceError):
+    """The body is larger than a request may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that is wrong with one field. `field` is a dotted path."""
+
+    field: str
+    message: str
+
+
+class InvalidFieldsError(AskonceError):
+    """The request can be read, but fields of it are wrong."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__(", ".join(error.field for error in errors))
+        self.errors = errors
+
+
+class UnknownProviderError(AskonceError):
+    """The request names a provider that is not configured."""
+
+    def __init__(self, provider: str) -> None:
+        super().__init__(provider)
+        self.provider = provider
+
+
+class NotCachedError(AskonceError):
+    """The caller wanted an answer from the cache or none."""
+
+
+class OverloadedError(AskonceError):
+    """No call slot is free and the queue for one is full."""
+
+
+class DatabaseUnavailableError(AskonceError):
+    """The database does not answer, or not in time. Nothing was written."""
+
+
+class NotReadyError(AskonceError):
+    """This process is starting or draining: requests belong elsewhere."""
+
+
+class LeaseLostError(AskonceError):
+    """Another process has taken this flight over: no call may be made for it here."""
+
+
+class ConfigurationError(AskonceError):
+    """A setting stops the start. The message is one line and names it."""
+
+
+class ProviderError(AskonceError):
+    """A provider gave no answer that can be used.
+
+    `reason` is one of our own words (`timeout`, `http-503`, `cut`, …). `tokens_in`/`tokens_out`
+    say what is known to have been spent on it.
+    """
+
+    def __init__(self, provider: str, reason: str) -> None:
+        super().__init__(f"{provider}: {reason}")
+        self.provider = provider
+        self.reason = reason
+
+
+class ProviderUnavailableError(ProviderError):
+    """One try failed in a way that another try may cure.
+
+    `retry_after` is in seconds, where the provider named it. `may_be_paid` says that the provider
+    may have done the work: trying again may buy it twice.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        reason: str,
+        *,
+        retry_after: float | None = None,
+        may_be_paid: bool = False,
+    ) -> None:
+        super().__init__(provider, reason)
+        self.retry_after = retry_after
+        self.may_be_paid = may_be_paid
+
+
+class ProviderRejectedError(ProviderError):
+    """The provider refuses our key or our request: no other try would change that."""
+
+
+class InputTooLongError(ProviderError):
+    """The text does not fit the model's context."""
+
+
+class InvalidAnswerError(ProviderError):
+    """The answer was paid for but does not fit the schema that was asked for."""
+
+
+class ProviderExhaustedError(ProviderError):
+    """Every try failed. `retry_after` passes on what the provider asked for, in seconds."""
+
+    def __init__(self, provider: str, reason: str, *, retry_after: float | None = None) -> None:
+        super().__init__(provider, reason)
+        self.retry_after = retry_after

@@ -1,0 +1,235 @@
+"""The doors through which the product reaches providers and the database."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from askonce.core.access import Asker, Caller
+from askonce.core.answers import Analysis, Answer, Delta, Finished
+from askonce.core.attempts import Outcome
+from askonce.core.caching import Accepted
+from askonce.core.clock import Deadline
+from askonce.core.errors import ProviderError
+from askonce.core.flights import Lease, Seen
+from askonce.core.questions import Question
+
+T = TypeVar("T")
+
+
+class Provider(Protocol):
+    """A model's vendor, or a model of our own.
+
+    Only `ProviderError`s come out of it. An answer that was cut, is malformed or is empty is an
+    error; a refusal and a stop at the token limit are answers.
+    """
+
+    name: str
+
+    def complete(self, question: Question, deadline: Deadline) -> Answer:
+        """Return the whole answer by `deadline`, which is kept even if bytes trickle in.
+
+        Raises:
+            ProviderUnavailableError: worth another try.
+            ProviderRejectedError: no other try would help.
+            InputTooLongError: the question does not fit the model's context.
+        """
+
+    def stream(self, question: Question, deadline: Deadline) -> Iterator[Delta | Finished]:
+        """Yield the answer as it is made, `Finished` last; raises as `complete` does."""
+
+
+class Journal(Protocol):
+    """The record of every provider call, written before it is made."""
+
+    def open(self, provider: str, model: str) -> None:
+        """Write that a call is about to be made.
+
+        Raises:
+            LeaseLostError: another process leads now; the call must not be made.
+        """
+
+    def failed(self, error: ProviderError) -> None:
+        """Write that the open call gave nothing."""
+
+
+class Chain(Protocol):
+    """All configured providers, with retries."""
+
+    def complete(self, question: Question, deadline: Deadline, journal: Journal) -> Answer:
+        """Return the answer of the first try that succeeds; its attempt is left open in `journal`.
+
+        Raises:
+            ProviderExhaustedError: every try failed.
+            ProviderRejectedError, InputTooLongError: as the provider's own.
+            LeaseLostError: as the journal's.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryFilter:
+    """Which analyses of a user to list, newest first."""
+
+    limit: int = 10
+    before_id: int | None = None
+    provider: str | None = None
+    model: str | None = None
+    cached: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    words: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A cache entry that was served: the row written for it, and the entry's age limits."""
+
+    analysis: Analysis
+    stored_at: datetime
+    expires_at: datetime
+
+
+class Answers(Protocol):
+    """What providers said, each once."""
+
+    def add(
+        self, question: Question, answer: Answer, *, tenant: str, fingerprint: bytes, at: datetime
+    ) -> int:
+        """Keep an answer and return its id."""
+
+
+class Analyses(Protocol):
+    """The history of all users."""
+
+    def add(self, asker: Asker, answer_id: int, *, cached: bool, at: datetime) -> Analysis | None:
+        """Write that a user was given an answer; None when the answer has been deleted."""
+
+    def given(self, asker: Asker, answer_id: int) -> Analysis | None:
+        """Return the newest history row in which this user was given this answer."""
+
+    def one(self, caller: Caller, user_id: str, analysis_id: int) -> Analysis | None:
+        """Return one analysis of a user whom the caller may reach."""
+
+    def newest(self, caller: Caller, user_id: str, wanted: HistoryFilter) -> Sequence[Analysis]:
+        """Return up to `wanted.limit` analyses, the largest id first."""
+
+    def remove(self, caller: Caller, analysis_id: int) -> bool:
+        """Delete one analysis, and with its last use the answer and its cache entry.
+
+        A call in flight for the same question is fenced off, so that it cannot bring back what
+        was deleted. False when there is no such analysis, or none that the caller may reach.
+        """
+
+
+class Flights(Protocol):
+    """The questions in flight and the entries that they left."""
+
+    def recall(self, fingerprint: bytes, asker: Asker, accepted: Accepted) -> Kept | None:
+        """Give a user an accepted cache entry; None, and no row, without one."""
+
+    def claim(
+        self, fingerprint: bytes, *, tenant: str, owner: str, accepted: Accepted
+    ) -> Lease | None:
+        """Take the lease where nobody leads and no accepted entry stands; else None."""
+
+    def read(self, fingerprints: Iterable[bytes]) -> dict[bytes, Seen]:
+        """Return the rows of these questions, as far as there are any."""
+
+    def locked(self, fingerprint: bytes) -> Seen | None:
+        """Return a question's row; nobody else changes it until this transaction ends."""
+
+    def beat(self, fingerprints: Sequence[bytes], owner: str) -> None:
+        """Show that the leader of all these flights lives."""
+
+    def holds(self, lease: Lease) -> bool:
+        """Return whether nobody has acquired the flight since this lease was given."""
+
+    def probe(self, fingerprint: bytes, seen: Seen) -> bool:
+        """Write to a silent flight's row; True proves that the database takes writes."""
+
+    def take_over(self, fingerprint: bytes, seen: Seen, *, owner: str) -> Lease | None:
+        """Lead in place of a leader that has not beaten since `seen`; None if it has."""
+
+    def give_up(self, fingerprint: bytes, seen: Seen, *, failure: str) -> bool:
+        """Fail a flight whose leaders keep dying."""
+
+    def land(
+        self, lease: Lease, *, answer_id: int, stored_at: datetime, expires_at: datetime
+    ) -> bool:
+        """Keep the answer of this lease's epoch; False when it has one, or was purged."""
+
+    def fail(self, lease: Lease, *, failure: str) -> bool:
+        """End a flight without an answer; `failure` is for those who are waiting."""
+
+
+class Attempts(Protocol):
+    """Every provider call: written before it is made, settled after it."""
+
+    def open(
+        self, asker: Asker, lease: Lease, *, owner: str, provider: str, model: str, at: datetime
+    ) -> int:
+        """Write the intent to call a provider, and return the attempt's id."""
+
+    def settle(
+        self,
+        attempt_id: int,
+        outcome: Outcome,
+        *,
+        at: datetime,
+        reason: str | None = None,
+        answer: Answer | None = None,
+        answer_id: int | None = None,
+    ) -> None:
+        """Write how a call ended, and what it is known to have cost."""
+
+    def abandon(self, fingerprint: bytes, *, owner: str, at: datetime) -> None:
+        """Settle what a dead process left open: nobody will ever know what it cost."""
+
+    def bought(self, attempt_id: int) -> int | None:
+        """Return the answer that this attempt was settled with, if it was."""
+
+
+class Transaction(Protocol):
+    """One unit of work: all of it is committed, or none."""
+
+    @property
+    def answers(self) -> Answers: ...
+    @property
+    def analyses(self) -> Analyses: ...
+    @property
+    def flights(self) -> Flights: ...
+    @property
+    def attempts(self) -> Attempts: ...
+
+
+class Database(Protocol):
+    """Short transactions. Raises only `DatabaseUnavailableError` of its own."""
+
+    def reading(self) -> AbstractContextManager[Transaction]:
+        """Open a consistent view that writes nothing."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Open a unit of work: committed at the end of the block, undone by any exception."""
+
+    def ping(self) -> None: ...
+
+
+class Ledger(Protocol):
+    """The one writer of a process: commits everything that waits in one transaction."""
+
+    def write(self, work: Callable[[Transaction], T], *, key: bytes = b"") -> Future[T]:
+        """Run `work` in the next batch; the future resolves once it is durable.
+
+        `work` may be run twice (a failed batch is undone and its works are run one by one), so it
+        must do nothing but use its transaction. Works are ordered by `key` within a batch, so
+        that two replicas lock rows in the same order.
+        """
+
+
+class Liveness(Protocol):
+    """What this host knows of other processes without asking the database."""
+
+    def is_dead(self, owner: str) -> bool:
+        """Return True only for a process that certainly runs no more; False when in doubt."""

@@ -1,0 +1,1 @@
+"""The only SQL: one engine, one repository per subject, one writer."""

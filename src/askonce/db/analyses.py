@@ -1,0 +1,222 @@
+"""The history: who asked what, and when. Ownership is in every WHERE."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    delete,
+    exists,
+    insert,
+    select,
+    update,
+)
+
+from askonce.core.access import Asker, Caller
+from askonce.core.answers import Analysis, Answer, FinishReason
+from askonce.core.flights import FlightState
+from askonce.core.ports import HistoryFilter
+from askonce.db.rows import AnalysisRow, AnswerRow, FlightRow
+from askonce.db.words import has_words
+
+ANSWER_COLUMNS = (
+    AnswerRow.text,
+    AnswerRow.result,
+    AnswerRow.is_structured,
+    AnswerRow.provider,
+    AnswerRow.model,
+    AnswerRow.finish_reason,
+    AnswerRow.tokens_in,
+    AnswerRow.tokens_out,
+    AnswerRow.cost,
+)
+
+
+class SqlAnalyses:
+    """The analyses of all users."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, asker: Asker, answer_id: int, *, cached: bool, at: datetime) -> Analysis | None:
+        """Write that a user was given an answer; None when the answer has been deleted."""
+        # The key share keeps a deletion out until the new row, which refers to it, is committed.
+        row = self._connection.execute(
+            select(*ANSWER_COLUMNS)
+            .where(AnswerRow.id == answer_id, AnswerRow.tenant == asker.tenant)
+            .with_for_update(read=True, key_share=True)
+        ).one_or_none()
+        if row is None:
+            return None
+        return add_analysis(self._connection, asker, answer_id, row, cached=cached, at=at)
+
+    def given(self, asker: Asker, answer_id: int) -> Analysis | None:
+        """Return the newest history row in which this user was given this answer."""
+        statement = (
+            _analyses()
+            .where(
+                AnalysisRow.tenant == asker.tenant,
+                AnalysisRow.user_id == asker.user_id,
+                AnalysisRow.answer_id == answer_id,
+            )
+            .order_by(AnalysisRow.id.desc())
+            .limit(1)
+        )
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else _analysis(row)
+
+    def one(self, caller: Caller, user_id: str, analysis_id: int) -> Analysis | None:
+        """Return one analysis of a user whom the caller may reach."""
+        statement = _analyses().where(
+            AnalysisRow.id == analysis_id, AnalysisRow.user_id == user_id, *reachable_by(caller)
+        )
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else _analysis(row)
+
+    def newest(self, caller: Caller, user_id: str, wanted: HistoryFilter) -> Sequence[Analysis]:
+        """Return up to `wanted.limit` analyses, the largest id first."""
+        statement = (
+            _analyses()
+            .where(AnalysisRow.user_id == user_id, *reachable_by(caller), *_conditions(wanted))
+            .order_by(AnalysisRow.id.desc())
+            .limit(wanted.limit)
+        )
+        if wanted.words:
+            statement = statement.where(has_words(self._connection.dialect, wanted.words))
+        return [_analysis(row) for row in self._connection.execute(statement)]
+
+    def remove(self, caller: Caller, analysis_id: int) -> bool:
+        """Delete one analysis, and with its last use the answer and its cache entry.
+
+        A call in flight for the same question is fenced off, so that it cannot bring back what
+        was deleted. False when there is no such analysis, or none that the caller may reach.
+        """
+        answer_id = self._connection.execute(
+            select(AnalysisRow.answer_id).where(
+                AnalysisRow.id == analysis_id, *reachable_by(caller)
+            )
+        ).scalar_one_or_none()
+        if answer_id is None:
+            return False
+        # Taken before we look for other uses: whoever is just adding one is waited for.
+        self._connection.execute(
+            select(AnswerRow.id).where(AnswerRow.id == answer_id).with_for_update()
+        )
+        removed = self._connection.execute(
+            delete(AnalysisRow)
+            .where(AnalysisRow.id == analysis_id, *reachable_by(caller))
+            .returning(AnalysisRow.id)
+        ).scalar_one_or_none()
+        if removed is None:
+            return False
+        self._remove_unused(answer_id)
+        return True
+
+    def _remove_unused(self, answer_id: int) -> None:
+        is_used = select(exists().where(AnalysisRow.answer_id == answer_id))
+        if self._connection.execute(is_used).scalar_one():
+            return
+        self._connection.execute(
+            update(FlightRow)
+            .where(FlightRow.answer_id == answer_id)
+            .values(
+                state=FlightState.PURGED,
+                epoch=FlightRow.epoch + 1,
+                fence=FlightRow.fence + 1,
+                answer_id=None,
+                stored_at=None,
+                expires_at=None,
+            )
+        )
+        self._connection.execute(delete(AnswerRow).where(AnswerRow.id == answer_id))
+
+
+def reachable_by(caller: Caller) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that keep a caller inside the caller's own walls."""
+    return (AnalysisRow.tenant == caller.tenant,)
+
+
+def add_analysis(
+    connection: Connection,
+    asker: Asker,
+    answer_id: int,
+    row: Row[*tuple[object, ...]],
+    *,
+    cached: bool,
+    at: datetime,
+) -> Analysis:
+    """Write a history row for an answer whose columns (`ANSWER_COLUMNS`) are in `row`."""
+    analysis_id = connection.execute(
+        insert(AnalysisRow)
+        .values(
+            tenant=asker.tenant,
+            user_id=asker.user_id,
+            answer_id=answer_id,
+            cached=cached,
+            created_at=at,
+        )
+        .returning(AnalysisRow.id)
+    ).scalar_one()
+    return Analysis(
+        id=analysis_id,
+        user_id=asker.user_id,
+        text=row.text,
+        answer=_answer(row),
+        is_structured=row.is_structured,
+        cached=cached,
+        created_at=at,
+    )
+
+
+def _analyses() -> Select[*tuple[object, ...]]:
+    return select(
+        AnalysisRow.id,
+        AnalysisRow.user_id,
+        AnalysisRow.cached,
+        AnalysisRow.created_at,
+        *ANSWER_COLUMNS,
+    ).join(AnswerRow, AnswerRow.id == AnalysisRow.answer_id)
+
+
+def _conditions(wanted: HistoryFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.before_id is not None:
+        conditions.append(AnalysisRow.id < wanted.before_id)
+    if wanted.provider is not None:
+        conditions.append(AnswerRow.provider == wanted.provider)
+    if wanted.model is not None:
+        conditions.append(AnswerRow.model == wanted.model)
+    if wanted.cached is not None:
+        conditions.append(AnalysisRow.cached == wanted.cached)
+    if wanted.since is not None:
+        conditions.append(AnalysisRow.created_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(AnalysisRow.created_at < wanted.until)
+    return conditions
+
+
+def _analysis(row: Row[*tuple[object, ...]]) -> Analysis:
+    return Analysis(
+        id=row.id,
+        user_id=row.user_id,
+        text=row.text,
+        answer=_answer(row),
+        is_structured=row.is_structured,
+        cached=row.cached,
+        created_at=row.created_at,
+    )
+
+
+def _answer(row: Row[*tuple[object, ...]]) -> Answer:
+    return Answer(
+        text=row.result,
+        provider=row.provider,
+        model=row.model,
+        finish_reason=FinishReason(row.finish_reason),
+        tokens_in=row.tokens_in,
+        tokens_out=row.tokens_out,
+        cost=row.cost,
+    )

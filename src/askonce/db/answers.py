@@ -1,0 +1,36 @@
+"""What providers said."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, insert
+
+from askonce.core.answers import Answer
+from askonce.core.questions import Question
+from askonce.db.rows import AnswerRow
+
+
+class SqlAnswers:
+    """The answers, each kept once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(
+        self, question: Question, answer: Answer, *, tenant: str, fingerprint: bytes, at: datetime
+    ) -> int:
+        """Keep an answer and return its id."""
+        statement = insert(AnswerRow).values(
+            tenant=tenant,
+            fingerprint=fingerprint,
+            text=question.text,
+            result=answer.text,
+            is_structured=question.output_schema is not None,
+            provider=answer.provider,
+            model=answer.model,
+            finish_reason=answer.finish_reason.value,
+            tokens_in=answer.tokens_in,
+            tokens_out=answer.tokens_out,
+            cost=answer.cost,
+            created_at=at,
+        )
+        return self._connection.execute(statement.returning(AnswerRow.id)).scalar_one()

@@ -1,0 +1,108 @@
+"""The one writer of a process: everything that waits is committed together (group commit).
+
+One fsync costs 3 ms, but 4.7 ms for the work of a hundred requests. A batch is whatever came in
+while the last one was being committed; the ledger never waits for more.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from askonce.core.errors import DatabaseUnavailableError, OverloadedError
+from askonce.db.database import SqlDatabase, SqlTransaction
+
+T = TypeVar("T")
+
+_MAX_BATCH = 200
+_MAX_WAITING = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    key: bytes
+    work: Callable[[SqlTransaction], Any]
+    future: "Future[Any]" = field(default_factory=Future)
+
+
+class GroupCommitLedger:
+    """Runs works in batches on its own thread, until it is closed."""
+
+    def __init__(self, database: SqlDatabase) -> None:
+        self._database = database
+        self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
+
+    def write(self, work: Callable[[SqlTransaction], T], *, key: bytes = b"") -> "Future[T]":
+        """Run `work` in the next batch; the future resolves when its effect is durable.
+
+        `work` may be run twice (a batch that fails is undone and run again one by one), so it does
+        nothing but use its transaction. Works are ordered by `key` within a batch, so that two
+        replicas lock rows in the same order. The future raises what `work` raised, or
+        `DatabaseUnavailableError`.
+
+        Raises:
+            OverloadedError: so much waits already that waiting is hopeless.
+        """
+        if self._waiting.qsize() >= _MAX_WAITING:
+            raise OverloadedError
+        entry = _Entry(key, work)
+        self._waiting.put(entry)
+        return entry.future
+
+    def close(self) -> None:
+        """Write what waits, then stop."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            batch, is_last = self._next_batch()
+            if batch:
+                self._commit(sorted(batch, key=lambda entry: entry.key))
+            if is_last:
+                return
+
+    def _next_batch(self) -> tuple[list[_Entry], bool]:
+        batch: list[_Entry] = []
+        entry = self._waiting.get()
+        while entry is not None:
+            batch.append(entry)
+            if len(batch) == _MAX_BATCH:
+                return batch, False
+            try:
+                entry = self._waiting.get_nowait()
+            except queue.Empty:
+                return batch, False
+        return batch, True
+
+    def _commit(self, batch: list[_Entry]) -> None:
+        try:
+            with self._database.transaction() as tx:
+                results = [entry.work(tx) for entry in batch]
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the work
+            self._commit_apart(batch, error)
+            return
+        for entry, result in zip(batch, results, strict=True):
+            entry.future.set_result(result)
+
+    def _commit_apart(self, batch: list[_Entry], error: Exception) -> None:
+        """Run the works of a failed batch one by one, so that only the guilty one fails."""
+        if len(batch) == 1:
+            batch[0].future.set_exception(error)
+            return
+        is_away = isinstance(error, DatabaseUnavailableError)
+        if is_away:
+            with suppress(DatabaseUnavailableError):
+                self._database.ping()
+                is_away = False
+        for entry in batch:
+            if is_away:
+                # Without this a batch would wait for two hundred connection timeouts.
+                entry.future.set_exception(error)
+            else:
+                self._commit([entry])

@@ -1,0 +1,64 @@
+"""Brings a database to the newest schema, safely when several processes start at once."""
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from askonce.db.database import SqlDatabase, translated
+
+# Any constant will do, so long as every replica takes the same: "askonce" in ASCII.
+_MIGRATION_LOCK = int.from_bytes(b"askonce", "big")
+
+
+def upgrade(database: SqlDatabase, revision: str = "head") -> None:
+    """Run all migrations that are missing, in one transaction; do nothing when there are none.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
+    """
+    if revision == "head" and is_current(database):
+        return
+    _run(database, lambda config: command.upgrade(config, revision))
+
+
+def downgrade(database: SqlDatabase, revision: str) -> None:
+    """Undo migrations down to `revision` (`base` undoes all)."""
+    _run(database, lambda config: command.downgrade(config, revision))
+
+
+def is_current(database: SqlDatabase) -> bool:
+    """Return whether the schema is the one that this version was written for."""
+    with translated(), database.engine.connect() as connection:
+        heads = MigrationContext.configure(connection).get_current_heads()
+    return set(heads) == set(ScriptDirectory.from_config(_config()).get_heads())
+
+
+def _run(database: SqlDatabase, step: Callable[[Config], None]) -> None:
+    config = _config()
+    with translated(), database.writing(), database.engine.begin() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        config.attributes["connection"] = connection
+        step(config)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    return config
+
+
+def _scripts() -> Path:
+    """Return where the migrations are: inside the wheel, or beside `src` in a checkout."""
+    checkout = Path(__file__).parents[3] / "migrations"
+    if (checkout / "env.py").exists():
+        return checkout
+    return Path(str(resources.files("askonce") / "migrations"))

@@ -1,0 +1,146 @@
+"""The tables. `docs/architecture.md` says what each is for."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from askonce.db.columns import Id, Usd, UtcDateTime
+
+
+class Row(DeclarativeBase):
+    """The base of all tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class AnswerRow(Row):
+    """What a provider said, once, however many users were given it."""
+
+    __tablename__ = "answers"
+    __table_args__ = (
+        CheckConstraint("finish_reason IN ('stop', 'length', 'refusal')", name="finish_reason"),
+        CheckConstraint("tokens_in >= 0 AND tokens_out >= 0", name="tokens"),
+        # An id that was deleted is never given out again: a cursor or a replay would meet it.
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary(32))
+    text: Mapped[str] = mapped_column(Text)
+    result: Mapped[str] = mapped_column(Text)
+    is_structured: Mapped[bool]
+    provider: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(128))
+    finish_reason: Mapped[str] = mapped_column(String(16))
+    tokens_in: Mapped[int] = mapped_column(BigInteger)
+    tokens_out: Mapped[int] = mapped_column(BigInteger)
+    cost: Mapped[Decimal | None] = mapped_column(Usd)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AnalysisRow(Row):
+    """One user having asked one question at one time: the history."""
+
+    __tablename__ = "analyses"
+    __table_args__ = (
+        Index(None, "tenant", "user_id", "id"),
+        Index(None, "answer_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    user_id: Mapped[str] = mapped_column(String(128))
+    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id"), type_=Id)
+    cached: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class FlightRow(Row):
+    """One question in flight or cached: the lease on it and the entry that it left."""
+
+    __tablename__ = "flights"
+    __table_args__ = (
+        CheckConstraint("state IN ('running', 'done', 'failed', 'purged')", name="state"),
+        CheckConstraint(
+            "(answer_id IS NULL) = (expires_at IS NULL)"
+            " AND (answer_id IS NULL) = (stored_at IS NULL)",
+            name="entry",
+        ),
+        Index(None, "answer_id"),
+    )
+
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    beat: Mapped[int] = mapped_column(BigInteger)
+    probes: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(String(8))
+    owner: Mapped[str] = mapped_column(String(64))
+    takeovers: Mapped[int]
+    answer_id: Mapped[int | None] = mapped_column(ForeignKey("answers.id"), type_=Id)
+    stored_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    failure: Mapped[str | None] = mapped_column(Text)
+
+
+class AttemptRow(Row):
+    """One call to a provider: written before it is made, settled after it."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (
+        CheckConstraint(
+            "outcome IN ('open', 'answered', 'duplicate', 'invalid', 'failed', 'unknown')",
+            name="outcome",
+        ),
+        Index(None, "fingerprint"),
+        Index(
+            "ix_attempts_open",
+            "owner",
+            sqlite_where=text("outcome = 'open'"),
+            postgresql_where=text("outcome = 'open'"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    user_id: Mapped[str] = mapped_column(String(128))
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary(32))
+    # 0 for a call outside the cache (no-store), which no flight stands for.
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    owner: Mapped[str] = mapped_column(String(64))
+    provider: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(128))
+    outcome: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(String(64))
+    # Not a foreign key: the record of a call outlives the answer that it bought.
+    answer_id: Mapped[int | None] = mapped_column(Id)
+    tokens_in: Mapped[int | None] = mapped_column(BigInteger)
+    tokens_out: Mapped[int | None] = mapped_column(BigInteger)
+    cost: Mapped[Decimal | None] = mapped_column(Usd)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,0 +1,156 @@
+"""POST /analyze/{user_id}: a text goes in, an answer comes out."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from askonce.core.access import Caller
+from askonce.core.caching import CacheRules
+from askonce.core.clock import Clock
+from askonce.core.landings import Asked, Way
+from askonce.core.questions import MAX_TEXT_CHARACTERS
+from askonce.http.bodies import documented, json_body
+from askonce.http.history import AnalysisOut
+from askonce.http.parameters import UserId, cache_rules_of, caller_of
+from askonce.http.problems import problems
+from askonce.services.analyses import Analyses, Draft
+
+_LONGEST_NAME = 128
+_MOST_TOKENS = 1_000_000
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        message = "may not contain the character NUL (U+0000)"
+        raise ValueError(message)
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Name = Annotated[
+    str, Field(min_length=1, max_length=_LONGEST_NAME, pattern=r"^[A-Za-z0-9._:/@+-]+$")
+]
+
+
+class AnalyzeIn(BaseModel):
+    """A question. Only `text` is needed; the rest come from settings."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, title="Question")
+
+    text: Text = Field(
+        min_length=1,
+        max_length=MAX_TEXT_CHARACTERS,
+        description="What is to be analysed. Counts exactly as it comes: nothing is trimmed.",
+    )
+    provider: Name | None = Field(default=None, description="`claude`, `openai` or `local`")
+    model: Name | None = Field(default=None, description="A model of that provider")
+    instructions: Text | None = Field(
+        default=None, max_length=MAX_TEXT_CHARACTERS, description="The system prompt"
+    )
+    output_schema: dict[str, Any] | None = Field(
+        default=None, description="A JSON Schema that the answer must fit"
+    )
+    max_output_tokens: int | None = Field(default=None, ge=1, le=_MOST_TOKENS)
+
+    def draft(self) -> Draft:
+        return Draft(
+            text=self.text,
+            provider=self.provider,
+            model=self.model,
+            instructions=self.instructions,
+            output_schema=self.output_schema,
+            max_output_tokens=self.max_output_tokens,
+        )
+
+
+def add_routes(app: FastAPI, analyses: Analyses, clock: Clock) -> None:
+    """Add the route that asks."""
+
+    @app.post(
+        "/analyze/{user_id}",
+        tags=["analyses"],
+        summary="Analyse a text, or answer from the cache",
+        response_class=Response,
+        responses={
+            200: {"model": AnalysisOut, "description": "The answer", "headers": _HEADERS},
+            **problems(400, 413, 415, 422, 502, 503, 504),
+        },
+        openapi_extra=documented(
+            AnalyzeIn,
+            {"text": "Is this review happy or angry? 'Two weeks late, and then the wrong colour.'"},
+            {
+                "text": "Two weeks late, and then the wrong colour.",
+                "instructions": "Classify the sentiment of the review.",
+                "output_schema": {
+                    "type": "object",
+                    "properties": {"sentiment": {"enum": ["happy", "angry", "neutral"]}},
+                    "required": ["sentiment"],
+                    "additionalProperties": False,
+                },
+            },
+        ),
+    )
+    async def analyze(
+        user_id: UserId,
+        body: Annotated[AnalyzeIn, Depends(json_body(AnalyzeIn))],
+        rules: Annotated[CacheRules, Depends(rules_of)],
+        caller: Annotated[Caller, Depends(asking)],
+    ) -> Response:
+        future = analyses.analyze(caller, user_id, body.draft(), rules)
+        # Shielded: the call belongs to the server, and goes on when the client goes away.
+        asked = await asyncio.shield(asyncio.wrap_future(future))
+        return answered(asked, clock.now())
+
+
+async def rules_of(request: Request) -> CacheRules:
+    """Async, like all dependencies here: a synchronous one costs a hop to another thread."""
+    return cache_rules_of(request)
+
+
+async def asking(request: Request) -> Caller:
+    """Return who is asking."""
+    return caller_of(request)
+
+
+def answered(asked: Asked, now: datetime) -> Response:
+    """Return an answer with the headers that say where it came from (RFC 9211)."""
+    response = Response(
+        AnalysisOut.of(asked.analysis).model_dump_json(), media_type="application/json"
+    )
+    response.headers["Cache-Status"] = cache_status(asked, now)
+    if asked.stored_at is not None:
+        response.headers["Age"] = str(max(0, int((now - asked.stored_at).total_seconds())))
+    return response
+
+
+def cache_status(asked: Asked, now: datetime) -> str:
+    """Return the value of `Cache-Status`."""
+    match asked.way:
+        case Way.HIT:
+            expires_at = asked.expires_at or datetime.now(UTC)
+            return f"askonce; hit; ttl={max(0, int((expires_at - now).total_seconds()))}"
+        case Way.COLLAPSED:
+            return "askonce; fwd=uri-miss; collapsed"
+        case Way.MISS:
+            return "askonce; fwd=uri-miss" + ("; stored" if asked.is_kept else "")
+        case Way.BYPASS:
+            return "askonce; fwd=request" + ("; stored" if asked.is_kept else "")
+
+
+_HEADERS: dict[str, Any] = {
+    "Cache-Status": {
+        "description": (
+            "Where the answer came from (RFC 9211): `askonce; hit; ttl=86213`,"
+            " `askonce; fwd=uri-miss; stored`, `askonce; fwd=uri-miss; collapsed`"
+            " or `askonce; fwd=request`"
+        ),
+        "schema": {"type": "string"},
+    },
+    "Age": {
+        "description": "On a hit: how many seconds ago the answer was stored",
+        "schema": {"type": "integer"},
+    },
+}

@@ -1,0 +1,78 @@
+"""Puts the routes together."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+from anyio import to_thread
+from fastapi import FastAPI
+
+from askonce import __version__
+from askonce.core.clock import Clock
+from askonce.http import analyses, errors, health, history
+from askonce.http.docs import add_docs
+from askonce.http.middleware import RequestEdge
+from askonce.services.analyses import Analyses
+from askonce.services.health import Health
+
+_DESCRIPTION = """
+A text goes in, a model's answer comes out, and the same question is not paid for twice within
+24 hours. `Cache-Status` says where an answer came from; `Cache-Control` in a request says which
+kept answers it accepts. Every error is a problem as in RFC 9457 and has a `request_id`.
+"""
+
+
+# Each may hold a database connection, so there are fewer than the pool has.
+READING_THREADS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the routes need. `start` and `stop` may take their time; they get a thread."""
+
+    analyses: Analyses
+    health: Health
+    clock: Clock
+    provider: str
+    model: str
+    is_ready: Callable[[], bool]
+    new_id: Callable[[], str]
+    start: Callable[[], None]
+    stop: Callable[[], None]
+
+
+def create(parts: Parts) -> FastAPI:
+    """Return the application, ready to be served."""
+    app = FastAPI(
+        title="askonce",
+        version=__version__,
+        summary="An AI analysis service that remembers",
+        description=_DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(parts),
+    )
+    errors.add_handlers(app)
+    app.add_middleware(RequestEdge, new_id=parts.new_id)
+    analyses.add_routes(app, parts.analyses, parts.clock)
+    history.add_routes(app, parts.analyses)
+    health.add_routes(
+        app, parts.health, provider=parts.provider, model=parts.model, is_ready=parts.is_ready
+    )
+    add_docs(app)
+    return app
+
+
+def _lifespan(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = READING_THREADS
+        await to_thread.run_sync(parts.start)
+        try:
+            yield
+        finally:
+            await to_thread.run_sync(parts.stop)
+
+    return lifespan

@@ -1,0 +1,178 @@
+"""The history: list, read, delete."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from askonce.core.answers import Analysis, FinishReason
+from askonce.core.ports import HistoryFilter
+from askonce.http.parameters import (
+    UserId,
+    before_id_of,
+    caller_of,
+    cursor_to,
+    id_of,
+    moment_of,
+    words_of,
+)
+from askonce.http.problems import problems
+from askonce.services.analyses import Analyses
+
+_FEWEST_DECIMALS = 6
+
+
+class AnalysisOut(BaseModel):
+    """One user having asked one question at one time."""
+
+    id: int = Field(examples=[41])
+    user_id: str = Field(examples=["alice"])
+    result: str = Field(description="What the model said, verbatim", examples=["Angry."])
+    data: Any = Field(description="The result parsed, where an output_schema was asked for")
+    provider: str = Field(examples=["claude"])
+    model: str = Field(examples=["claude-haiku-5-5"])
+    finish_reason: FinishReason
+    cached: bool = Field(description="True: none of the tokens were spent this time")
+    tokens_in: int = Field(examples=[120])
+    tokens_out: int = Field(examples=[23])
+    tokens_used: int = Field(examples=[143])
+    cost_usd: str | None = Field(
+        description="What producing the answer cost; null where the price is not known",
+        examples=["0.000213"],
+    )
+    created_at: str = Field(examples=["2026-11-21T19:07:13.123456Z"])
+
+    @classmethod
+    def of(cls, analysis: Analysis) -> "AnalysisOut":
+        """Return what a client sees of an analysis."""
+        return cls(**_shown(analysis))
+
+
+class HistoryItemOut(AnalysisOut):
+    """An analysis with the text that was analysed."""
+
+    text: str
+
+    @classmethod
+    def of(cls, analysis: Analysis) -> "HistoryItemOut":
+        """Return what a client sees of an analysis in the history."""
+        return cls(**_shown(analysis), text=analysis.text)
+
+
+class HistoryOut(BaseModel):
+    """One page, newest first."""
+
+    items: list[HistoryItemOut]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page")
+
+
+class HistoryQuery(BaseModel):
+    """Which analyses to list."""
+
+    cursor: str | None = Field(default=None, max_length=100)
+    limit: int = Field(default=10, ge=1, le=100)
+    provider: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._:/@+-]{1,64}$")
+    model: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._:/@+-]{1,128}$")
+    cached: bool | None = None
+    since: str | None = Field(
+        default=None, max_length=40, description="Not before (RFC 3339)", examples=["2026-11-21"]
+    )
+    until: str | None = Field(default=None, max_length=40, description="Before (RFC 3339)")
+    q: str | None = Field(
+        default=None, max_length=1000, description="Text or result has all these words"
+    )
+
+    def filter(self) -> HistoryFilter:
+        """Return the query in the product's own terms."""
+        return HistoryFilter(
+            limit=self.limit,
+            before_id=before_id_of(self.cursor),
+            provider=self.provider,
+            model=self.model,
+            cached=self.cached,
+            since=moment_of("since", self.since),
+            until=moment_of("until", self.until),
+            words=words_of(self.q),
+        )
+
+
+def add_routes(app: FastAPI, analyses: Analyses) -> None:
+    """Add the routes of the history."""
+
+    @app.get(
+        "/history/{user_id}",
+        tags=["history"],
+        summary="A user's analyses, newest first",
+        response_class=Response,
+        responses={200: {"model": HistoryOut}, **problems(400, 422, 503)},
+    )
+    def newest(
+        user_id: UserId, query: Annotated[HistoryQuery, Query()], request: Request
+    ) -> Response:
+        page = analyses.newest(caller_of(request), user_id, query.filter())
+        items = [HistoryItemOut.of(analysis) for analysis in page.items]
+        return _json(HistoryOut(items=items, next_cursor=cursor_to(page.before_id)))
+
+    @app.get(
+        "/history/{user_id}/{id}",
+        tags=["history"],
+        summary="One analysis",
+        response_class=Response,
+        responses={200: {"model": HistoryItemOut}, **problems(404, 422, 503)},
+    )
+    def one(user_id: UserId, id: str, request: Request) -> Response:  # noqa: A002 - the contract's
+        return _json(HistoryItemOut.of(analyses.one(caller_of(request), user_id, id_of(id))))
+
+    @app.delete(
+        "/history/{id}",
+        tags=["history"],
+        summary="Delete one analysis",
+        description="With its last use, the answer and its cache entry are deleted too.",
+        status_code=204,
+        response_class=Response,
+        responses=problems(404, 503),
+    )
+    def remove(id: str, request: Request) -> Response:  # noqa: A002 - the contract's
+        analyses.remove(caller_of(request), id_of(id))
+        return Response(status_code=204)
+
+
+def moment(at: datetime) -> str:
+    """Return a moment as RFC 3339 in UTC, always with microseconds."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def dollars(amount: Decimal | None) -> str | None:
+    """Return an amount as a plain decimal, never rounded; None where it is not known."""
+    if amount is None:
+        return None
+    exponent = amount.normalize().as_tuple().exponent
+    decimals = -exponent if isinstance(exponent, int) else 0
+    return f"{amount:.{max(_FEWEST_DECIMALS, decimals)}f}"
+
+
+def _shown(analysis: Analysis) -> dict[str, Any]:
+    answer = analysis.answer
+    is_data = analysis.is_structured and answer.finish_reason is FinishReason.STOP
+    return {
+        "id": analysis.id,
+        "user_id": analysis.user_id,
+        "result": answer.text,
+        "data": json.loads(answer.text) if is_data else None,
+        "provider": answer.provider,
+        "model": answer.model,
+        "finish_reason": answer.finish_reason,
+        "cached": analysis.cached,
+        "tokens_in": answer.tokens_in,
+        "tokens_out": answer.tokens_out,
+        "tokens_used": answer.tokens_in + answer.tokens_out,
+        "cost_usd": dollars(answer.cost),
+        "created_at": moment(analysis.created_at),
+    }
+
+
+def _json(body: BaseModel) -> Response:
+    return Response(body.model_dump_json(), media_type="application/json")

@@ -1,0 +1,123 @@
+"""Ask until somebody answers: never longer than the deadline, never blindly twice for money."""
+
+import random
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import backoff
+
+from askonce.core.answers import Answer
+from askonce.core.clock import Clock, Deadline
+from askonce.core.errors import (
+    ProviderError,
+    ProviderExhaustedError,
+    ProviderUnavailableError,
+    UnknownProviderError,
+)
+from askonce.core.ports import Journal, Provider
+from askonce.core.questions import Question
+
+FIRST_WAIT_SECONDS: Final = 0.5
+LONGEST_WAIT_SECONDS: Final = 8.0
+
+
+class ProviderChain:
+    """All configured providers, each asked again while that may help."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        *,
+        max_tries: int,
+        clock: Clock,
+        random: random.Random,
+    ) -> None:
+        self._providers = dict(providers)
+        self._max_tries = max_tries
+        self._clock = clock
+        self._random = random
+
+    def complete(self, question: Question, deadline: Deadline, journal: Journal) -> Answer:
+        """Return the answer of the first try that succeeds; its attempt is left open in `journal`.
+
+        Raises:
+            ProviderExhaustedError: every try failed, or the deadline had passed before the first.
+            ProviderRejectedError, InputTooLongError: as the provider's own.
+            LeaseLostError: as the journal's.
+            UnknownProviderError: the question's provider is not configured.
+        """
+        provider = self._providers.get(question.provider)
+        if provider is None:
+            raise UnknownProviderError(question.provider)
+        return self._ask(provider, question, deadline, journal)
+
+    def _ask(
+        self, provider: Provider, question: Question, deadline: Deadline, journal: Journal
+    ) -> Answer:
+        """Ask one provider, with retries."""
+        if deadline.has_passed():
+            raise ProviderExhaustedError(provider.name, "deadline")
+        tries = _Tries(provider=provider, question=question, deadline=deadline, journal=journal)
+
+        # backoff would call a callable argument of the generator, so it gets none.
+        def waits() -> Generator[float, Any, None]:
+            return self._waits(deadline)
+
+        retrying = backoff.on_exception(
+            waits,
+            ProviderUnavailableError,
+            max_tries=self._max_tries,
+            giveup=tries.are_over_after,
+            jitter=None,  # a provider's retry-after must not be shortened
+            logger=None,
+        )(tries.once)
+        try:
+            return retrying()
+        except ProviderUnavailableError as error:
+            raise ProviderExhaustedError(
+                error.provider, error.reason, retry_after=error.retry_after
+            ) from error
+
+    def _waits(self, deadline: Deadline) -> Generator[float, Any, None]:
+        """Wait between tries through our own clock, and end where a wait would pass the deadline.
+
+        backoff itself then sleeps for the zero seconds that are yielded.
+        """
+        error: ProviderUnavailableError = yield 0.0  # the start; backoff drops the value
+        longest = FIRST_WAIT_SECONDS
+        while True:
+            wait = error.retry_after
+            if wait is None:
+                wait = self._random.uniform(0, min(longest, LONGEST_WAIT_SECONDS))
+            if wait >= deadline.remaining():
+                return
+            longest *= 2
+            self._clock.sleep(wait)
+            error = yield 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tries:
+    """The tries of one question at one provider, each in the journal before it is made."""
+
+    provider: Provider
+    question: Question
+    deadline: Deadline
+    journal: Journal
+    _may_be_paid: bool = field(default=False, init=False)
+
+    def once(self) -> Answer:
+        self.journal.open(self.provider.name, self.question.model)
+        try:
+            return self.provider.complete(self.question, self.deadline)
+        except ProviderError as error:
+            self.journal.failed(error)
+            raise
+
+    def are_over_after(self, error: Exception) -> bool:
+        """Return whether the answer may have been bought already before the failed try."""
+        if self._may_be_paid:
+            return True
+        self._may_be_paid = isinstance(error, ProviderUnavailableError) and error.may_be_paid
+        return False

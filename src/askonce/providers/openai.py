@@ -1,0 +1,261 @@
+"""OpenAI's models, through the Responses API of its SDK: what it sends and how it fails."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from askonce.core.answers import Answer, Delta, Finished, FinishReason, storable
+from askonce.core.clock import Clock, Deadline
+from askonce.core.errors import (
+    InputTooLongError,
+    ProviderError,
+    ProviderRejectedError,
+    ProviderUnavailableError,
+)
+from askonce.core.questions import Question
+from askonce.providers.failures import ODD_ANSWER, by_status, cut, empty, malformed, on_the_wire
+from askonce.providers.prices import Prices
+from askonce.providers.retry_after import retry_after
+from askonce.providers.schemas import is_strict
+from askonce.providers.wire import each_until, timeouts, until
+
+if TYPE_CHECKING:
+    import openai
+    from openai.types.responses import Response
+
+NAME: Final = "openai"
+OFFICIAL_URL: Final = "https://api.openai.com/v1"
+
+_ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_PIECES: Final = frozenset({"response.output_text.delta", "response.refusal.delta"})
+# The second is llama.cpp's, which speaks the same API.
+_TOO_LONG: Final = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+_QUOTA: Final = "insufficient_quota"
+_RATE_LIMIT: Final = "rate_limit_exceeded"
+_SERVER_ERROR: Final = "server_error"
+
+
+class OpenAIProvider:
+    """OpenAI's Responses API. One client, and so one connection pool, per process."""
+
+    name: str = NAME
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        base_url: str | None,
+        timeout: float,
+        prices: Prices,
+        max_connections: int,
+    ) -> None:
+        self._api_key = api_key
+        self._base_url = (base_url or OFFICIAL_URL).rstrip("/")
+        self._timeout = timeout
+        self._prices = prices
+        self._max_connections = max_connections
+        self._client: openai.OpenAI | None = None
+        self._lock = threading.Lock()
+
+    def warm(self) -> None:
+        """Import the SDK and build the client, so that the first question need not wait for it."""
+        _ = self._connected().responses
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def complete(self, question: Question, deadline: Deadline) -> Answer:
+        limit = deadline.no_later_than(self._timeout)
+        client = self._connected()
+        with _own_errors(deadline.clock), until(limit):
+            response: object = client.responses.create(
+                **_request(question), timeout=timeouts(limit)
+            )
+            return self._answer(question, deadline.clock, response)
+
+    def stream(self, question: Question, deadline: Deadline) -> Iterator[Delta | Finished]:
+        limit = deadline.no_later_than(self._timeout)
+        client = self._connected()
+        pieces: list[str] = []
+        with _own_errors(deadline.clock, pieces):
+            with until(limit):
+                events = client.responses.create(
+                    **_request(question), stream=True, timeout=timeouts(limit)
+                )
+            with events:
+                if "text/event-stream" not in events.response.headers.get("content-type", ""):
+                    raise malformed(NAME)
+                for event in each_until(limit, iter(events)):
+                    if event.type in _PIECES:
+                        pieces.append(storable(event.delta))
+                        yield Delta(pieces[-1])
+                    elif event.type in _ENDS:
+                        yield Finished(
+                            self._answer(
+                                question, deadline.clock, event.response, streamed="".join(pieces)
+                            )
+                        )
+                        return
+                    elif event.type == "error":
+                        raise _by_code(event.code, is_paid=bool(pieces))
+            # The SDK ends its loop in silence when a server breaks off politely.
+            raise cut(NAME)
+
+    def _connected(self) -> "openai.OpenAI":
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
+
+    def _connect(self) -> "openai.OpenAI":
+        import openai
+
+        from askonce.providers.http_client import punctual_client
+
+        return openai.OpenAI(
+            api_key=self._api_key,
+            base_url=self._base_url,
+            timeout=self._timeout,
+            max_retries=0,
+            http_client=punctual_client(openai.DefaultHttpxClient, self._max_connections),
+        )
+
+    def _answer(
+        self, question: Question, clock: Clock, response: object, streamed: str = ""
+    ) -> Answer:
+        from openai.types.responses import Response
+
+        if not isinstance(response, Response):
+            raise malformed(NAME)
+        text, is_refusal = _read(response)
+        tokens_out = _count(response.usage, "output_tokens")
+        finish_reason = _finish_reason(
+            response, is_refusal=is_refusal, is_full=tokens_out >= question.max_output_tokens
+        )
+        text = streamed or text
+        if finish_reason is FinishReason.STOP and not text.strip():
+            raise empty(NAME)
+        tokens_in = _count(response.usage, "input_tokens")
+        cost = None
+        if response.usage is not None:
+            details = response.usage.input_tokens_details
+            cost = self._prices.cost(
+                NAME,
+                question.model,
+                tokens_in,
+                tokens_out,
+                _count(details, "cached_tokens"),
+                _count(details, "cache_write_tokens"),
+                clock.now(),
+            )
+        return Answer(
+            text=storable(text),
+            provider=NAME,
+            model=question.model,
+            finish_reason=finish_reason,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            cost=cost,
+        )
+
+
+def _request(question: Question) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "model": question.model,
+        "input": question.text,
+        "max_output_tokens": question.max_output_tokens,
+        # Else OpenAI keeps question and answer for a month.
+        "store": False,
+    }
+    if question.instructions:
+        request["instructions"] = question.instructions
+    schema = question.schema()
+    if schema is not None:
+        request["text"] = {
+            "format": {
+                "type": "json_schema",
+                "name": "answer",
+                "schema": schema,
+                "strict": is_strict(schema),
+            }
+        }
+    return request
+
+
+def _read(response: "Response") -> tuple[str, bool]:
+    """Return the text of a response, refusals included, and whether it refuses."""
+    parts = [
+        part for item in response.output or () if item.type == "message" for part in item.content
+    ]
+    refusals = [part.refusal for part in parts if part.type == "refusal"]
+    texts = [part.text for part in parts if part.type == "output_text"]
+    return "".join([*texts, *refusals]), bool(refusals)
+
+
+def _finish_reason(response: "Response", *, is_refusal: bool, is_full: bool) -> FinishReason:
+    if response.status == "completed":
+        if is_refusal:
+            return FinishReason.REFUSAL
+        # llama.cpp says "completed" of an answer that it cut at the limit.
+        return FinishReason.LENGTH if is_full else FinishReason.STOP
+    if response.status == "incomplete" and response.incomplete_details is not None:
+        if response.incomplete_details.reason == "max_output_tokens":
+            return FinishReason.LENGTH
+        if response.incomplete_details.reason == "content_filter":
+            return FinishReason.REFUSAL
+    if response.status == "failed" and response.error is not None:
+        raise _by_code(response.error.code, is_paid=True)
+    raise malformed(NAME)
+
+
+def _count(told: object, field: str) -> int:
+    count = getattr(told, field, None)
+    return count if isinstance(count, int) and count >= 0 else 0
+
+
+@contextmanager
+def _own_errors(clock: Clock, delivered: list[str] | None = None) -> Iterator[None]:
+    """Let only our errors out. `delivered` holds the pieces of a stream that were paid for."""
+    import httpx2
+    import openai
+
+    try:
+        yield
+    except openai.APIConnectionError as error:
+        raise on_the_wire(NAME, error.__cause__) from error
+    except openai.APIStatusError as error:
+        raise _by_status(error, clock) from error
+    except openai.APIResponseValidationError as error:
+        raise malformed(NAME) from error
+    except openai.APIError as error:
+        raise _by_code(error.code or error.type, is_paid=bool(delivered)) from error
+    except (httpx2.RequestError, httpx2.StreamError, UnicodeEncodeError) as error:
+        raise on_the_wire(NAME, error) from error
+    except (openai.OpenAIError, *ODD_ANSWER) as error:
+        raise malformed(NAME) from error
+
+
+def _by_status(error: "openai.APIStatusError", clock: Clock) -> ProviderError:
+    told = {error.code, error.type}
+    if told & _TOO_LONG:
+        return InputTooLongError(NAME, "input-too-long")
+    if error.status_code == HTTPStatus.TOO_MANY_REQUESTS and _QUOTA in told:
+        return ProviderRejectedError(NAME, "quota")
+    return by_status(NAME, error.status_code, retry_after(error.response.headers, clock.now()))
+
+
+def _by_code(code: str | None, *, is_paid: bool) -> ProviderError:
+    """Return the error for a code that came inside a 200."""
+    if code == _RATE_LIMIT:
+        return ProviderUnavailableError(NAME, "rate-limited")
+    if code == _SERVER_ERROR or code is None:
+        return ProviderUnavailableError(NAME, "server-error", may_be_paid=is_paid)
+    if code in _TOO_LONG:
+        return InputTooLongError(NAME, "input-too-long")
+    return ProviderRejectedError(NAME, "quota" if code == _QUOTA else "refused")

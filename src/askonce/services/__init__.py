@@ -1,0 +1,1 @@
+"""The product: what askonce does, in terms of core's ports only."""

@@ -1,0 +1,149 @@
+"""Analyses: asking, listing, reading and deleting them."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from askonce.core.access import Asker, Caller
+from askonce.core.answers import Analysis
+from askonce.core.caching import CacheRules
+from askonce.core.errors import (
+    FieldError,
+    InvalidFieldsError,
+    NotFoundError,
+    UnknownProviderError,
+)
+from askonce.core.landings import Asked
+from askonce.core.ports import Database, HistoryFilter, Ledger
+from askonce.core.questions import Question, Scope
+from askonce.core.schemas import SchemaRefusedError
+from askonce.services.ask_once import AskOnce
+from askonce.services.structured import checked_schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A question as it came: what is None is filled in from the defaults."""
+
+    text: str = field(repr=False)
+    provider: str | None = None
+    model: str | None = None
+    instructions: str | None = field(default=None, repr=False)
+    output_schema: dict[str, Any] | None = field(default=None, repr=False)
+    max_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What a request that leaves something open gets.
+
+    `models` has every configured provider with its default model; a provider in `fixed` has that
+    one model only.
+    """
+
+    provider: str
+    models: Mapping[str, str]
+    fixed: frozenset[str]
+    max_output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some analyses, newest first; `before_id` is where the next page starts, if there is one."""
+
+    items: Sequence[Analysis]
+    before_id: int | None
+
+
+class Analyses:
+    """What users do with analyses."""
+
+    def __init__(
+        self,
+        *,
+        ask_once: AskOnce,
+        database: Database,
+        ledger: Ledger,
+        defaults: Defaults,
+        is_scope_user: bool,
+    ) -> None:
+        self._ask_once = ask_once
+        self._database = database
+        self._ledger = ledger
+        self._defaults = defaults
+        self._is_scope_user = is_scope_user
+
+    def analyze(
+        self, caller: Caller, user_id: str, draft: Draft, rules: CacheRules
+    ) -> "Future[Asked]":
+        """Ask a question for a user; see `AskOnce.ask`.
+
+        Raises:
+            UnknownProviderError: the draft names a provider that is not configured.
+            InvalidFieldsError: the model or the schema cannot be used.
+        """
+        return self._ask_once.ask(
+            self.question(draft),
+            Asker(tenant=caller.tenant, user_id=user_id),
+            Scope(tenant=caller.tenant, user_id=user_id if self._is_scope_user else None),
+            rules,
+        )
+
+    def question(self, draft: Draft) -> Question:
+        """Return the draft with everything filled in that it left open."""
+        provider = draft.provider or self._defaults.provider
+        if provider not in self._defaults.models:
+            raise UnknownProviderError(provider)
+        default_model = self._defaults.models[provider]
+        model = draft.model or default_model
+        if provider in self._defaults.fixed and model != default_model:
+            raise InvalidFieldsError(
+                FieldError("model", f"the provider {provider} has only the model {default_model}")
+            )
+        return Question(
+            text=draft.text,
+            provider=provider,
+            model=model,
+            instructions=draft.instructions or None,
+            output_schema=_checked(draft.output_schema),
+            max_output_tokens=draft.max_output_tokens or self._defaults.max_output_tokens,
+        )
+
+    def one(self, caller: Caller, user_id: str, analysis_id: int) -> Analysis:
+        """Return one analysis.
+
+        Raises:
+            NotFoundError: there is none, or it is not the caller's.
+        """
+        with self._database.reading() as tx:
+            found = tx.analyses.one(caller, user_id, analysis_id)
+        if found is None:
+            raise NotFoundError
+        return found
+
+    def newest(self, caller: Caller, user_id: str, wanted: HistoryFilter) -> Page:
+        """Return one keyset page of a user's history."""
+        with self._database.reading() as tx:
+            found = tx.analyses.newest(caller, user_id, replace(wanted, limit=wanted.limit + 1))
+        items = found[: wanted.limit]
+        return Page(items=items, before_id=items[-1].id if len(found) > len(items) else None)
+
+    def remove(self, caller: Caller, analysis_id: int) -> None:
+        """Delete one analysis; with its last use, the answer and its cache entry too.
+
+        Raises:
+            NotFoundError: there is none, or it is not the caller's.
+        """
+        is_removed = self._ledger.write(lambda tx: tx.analyses.remove(caller, analysis_id)).result()
+        if not is_removed:
+            raise NotFoundError
+
+
+def _checked(schema: dict[str, Any] | None) -> str | None:
+    if schema is None:
+        return None
+    try:
+        return checked_schema(schema)
+    except SchemaRefusedError as error:
+        raise InvalidFieldsError(FieldError("output_schema", str(error))) from error

@@ -1,0 +1,230 @@
+"""Makes the call that is paid for, and commits its answer before anything else is done with it."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from askonce.core import failures
+from askonce.core.access import Asker
+from askonce.core.answers import Answer, FinishReason
+from askonce.core.attempts import Outcome
+from askonce.core.caching import is_worth_keeping
+from askonce.core.clock import Clock, Deadline
+from askonce.core.errors import (
+    AskonceError,
+    DatabaseUnavailableError,
+    InvalidAnswerError,
+    LeaseLostError,
+    ProviderError,
+    ProviderExhaustedError,
+    ProviderUnavailableError,
+)
+from askonce.core.flights import FlightState, Lease
+from askonce.core.landings import Landed
+from askonce.core.ports import Chain, Ledger, Transaction
+from askonce.core.questions import Question
+from askonce.services.heartbeat import Heartbeat
+from askonce.services.structured import fits
+from askonce.telemetry import log
+
+T = TypeVar("T")
+
+# A paid answer is worth waiting for: the database gets this long to come back.
+COMMIT_PATIENCE_SECONDS = 60.0
+_FIRST_WAIT_SECONDS = 0.05
+_LONGEST_WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A call to be made: what is asked, for whom, and by when."""
+
+    question: Question
+    asker: Asker
+    lease: Lease
+    is_cacheable: bool
+    deadline: Deadline
+
+
+class Leader:
+    """Leads flights: calls the provider, then keeps the answer or ends the flight."""
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        ledger: Ledger,
+        heartbeat: Heartbeat,
+        clock: Clock,
+        owner: str,
+        cache_ttl: timedelta,
+    ) -> None:
+        self._chain = chain
+        self._ledger = ledger
+        self._heartbeat = heartbeat
+        self._clock = clock
+        self._owner = owner
+        self._cache_ttl = cache_ttl
+
+    def open_attempt(self, tx: Transaction, order: Order, provider: str, model: str) -> int:
+        """Write the intent to call, and return its id.
+
+        Raises:
+            LeaseLostError: another process leads this flight now.
+        """
+        if order.is_cacheable and not tx.flights.holds(order.lease):
+            raise LeaseLostError
+        return tx.attempts.open(
+            order.asker,
+            order.lease,
+            owner=self._owner,
+            provider=provider,
+            model=model,
+            at=self._clock.now(),
+        )
+
+    def lead(self, order: Order, *, attempt_id: int) -> Landed:
+        """Make the call whose intent is `attempt_id`, and commit what it gave.
+
+        Raises:
+            ProviderError: there is no usable answer; the flight has been ended with it.
+            LeaseLostError: another process took the flight over before the next try.
+            DatabaseUnavailableError: the answer could not be committed for a whole minute.
+        """
+        journal = LedgerJournal(self, order, attempt_id)
+        if order.is_cacheable:
+            self._heartbeat.start(order.lease.fingerprint)
+        try:
+            # No transaction is open here: a slow provider must not hold a connection.
+            answer = self._chain.complete(order.question, order.deadline, journal)
+            return self._keep(order, answer, journal.attempt_id)
+        except ProviderError as error:
+            self._end(order, error)
+            raise
+        except LeaseLostError:
+            raise
+        except Exception:
+            self._end(order, ProviderExhaustedError(order.question.provider, "internal error"))
+            raise
+        finally:
+            self._heartbeat.stop(order.lease.fingerprint)
+
+    def settle(self, order: Order, attempt_id: int, outcome: Outcome, reason: str) -> None:
+        """Write that a call gave nothing."""
+        self.write(
+            lambda tx: tx.attempts.settle(attempt_id, outcome, at=self._clock.now(), reason=reason),
+            order,
+        )
+
+    def write(self, work: Callable[[Transaction], T], order: Order) -> T:
+        """Commit `work` and return what it gave."""
+        return self._ledger.write(work, key=order.lease.fingerprint).result()
+
+    def _keep(self, order: Order, answer: Answer, attempt_id: int) -> Landed:
+        if answer.finish_reason is not FinishReason.REFUSAL and not fits(order.question, answer):
+            self._commit(
+                order,
+                lambda tx: tx.attempts.settle(
+                    attempt_id, Outcome.INVALID, at=self._clock.now(), answer=answer
+                ),
+            )
+            raise InvalidAnswerError(answer.provider, "does not fit the schema")
+        landed = self._commit(order, lambda tx: self._kept(tx, order, answer, attempt_id))
+        log.info(
+            "answer_kept",
+            provider=answer.provider,
+            model=answer.model,
+            finish_reason=answer.finish_reason.value,
+            tokens_in=answer.tokens_in,
+            tokens_out=answer.tokens_out,
+        )
+        return landed
+
+    def _kept(self, tx: Transaction, order: Order, answer: Answer, attempt_id: int) -> Landed:
+        """Write answer, cache entry, history row and the attempt's end: all or nothing."""
+        bought = tx.attempts.bought(attempt_id)
+        if bought is not None:
+            # Our commit went through the first time; only its acknowledgement was lost.
+            return Landed(answer_id=bought, paid=tx.analyses.given(order.asker, bought))
+        standing = self._standing_answer(tx, order)
+        if standing is not None:
+            tx.attempts.settle(attempt_id, Outcome.DUPLICATE, at=self._clock.now(), answer=answer)
+            return Landed(answer_id=standing)
+        now = self._clock.now()
+        answer_id = tx.answers.add(
+            order.question,
+            answer,
+            tenant=order.asker.tenant,
+            fingerprint=order.lease.fingerprint,
+            at=now,
+        )
+        is_worth_keeping_it = is_worth_keeping(answer)
+        is_kept = order.is_cacheable and tx.flights.land(
+            order.lease,
+            answer_id=answer_id,
+            stored_at=now,
+            expires_at=now + self._cache_ttl if is_worth_keeping_it else now,
+        )
+        tx.attempts.settle(attempt_id, Outcome.ANSWERED, at=now, answer=answer, answer_id=answer_id)
+        paid = tx.analyses.add(order.asker, answer_id, cached=False, at=now)
+        return Landed(answer_id=answer_id, paid=paid, is_kept=is_kept and is_worth_keeping_it)
+
+    def _standing_answer(self, tx: Transaction, order: Order) -> int | None:
+        """Return the answer that another leader of this epoch was quicker with."""
+        if not order.is_cacheable:
+            return None
+        seen = tx.flights.locked(order.lease.fingerprint)
+        if seen is None or seen.epoch != order.lease.epoch or seen.state is not FlightState.DONE:
+            return None
+        return seen.answer_id
+
+    def _commit(self, order: Order, work: Callable[[Transaction], T]) -> T:
+        """Commit something that was paid for; a database that is away is waited for."""
+        patience = Deadline.after(COMMIT_PATIENCE_SECONDS, self._clock)
+        wait = _FIRST_WAIT_SECONDS
+        while True:
+            try:
+                return self.write(work, order)
+            except AskonceError:
+                if patience.remaining() <= wait:
+                    log.error("paid_answer_not_committed", provider=order.question.provider)
+                    raise
+            self._clock.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+
+    def _end(self, order: Order, error: ProviderError) -> None:
+        log.warning("provider_gave_up", provider=error.provider, reason=error.reason)
+        if not order.is_cacheable:
+            return
+        # Where even this cannot be written, the silent heartbeat ends the flight.
+        with suppress(DatabaseUnavailableError):
+            self.write(
+                lambda tx: tx.flights.fail(order.lease, failure=failures.written(error)), order
+            )
+
+
+class LedgerJournal:
+    """The attempts of one order: each is durable before its call is made."""
+
+    def __init__(self, leader: Leader, order: Order, attempt_id: int) -> None:
+        self._leader = leader
+        self._order = order
+        self.attempt_id = attempt_id
+        # The first intent was written together with the claim: one commit for both.
+        self._is_open = True
+
+    def open(self, provider: str, model: str) -> None:
+        if self._is_open:
+            return
+        self.attempt_id = self._leader.write(
+            lambda tx: self._leader.open_attempt(tx, self._order, provider, model), self._order
+        )
+        self._is_open = True
+
+    def failed(self, error: ProviderError) -> None:
+        is_unknown = isinstance(error, ProviderUnavailableError) and error.may_be_paid
+        outcome = Outcome.UNKNOWN if is_unknown else Outcome.FAILED
+        self._leader.settle(self._order, self.attempt_id, outcome, error.reason)
+        self._is_open = False

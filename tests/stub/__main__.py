@@ -1,0 +1,55 @@
+"""A provider that costs nothing and misbehaves on demand: `python -m tests.stub --port 0`.
+
+It speaks Anthropic's Messages API (`POST /v1/messages`) and OpenAI's Responses API
+(`POST /v1/responses`), plain and streamed, over HTTP/1.1 with keep-alive, in a process of its own,
+and prints `http://127.0.0.1:PORT` on one line when it is ready. An ok answer reads
+`answer to <first 8 hex digits of the question's SHA-256> #<number of the call>`.
+
+What a call does is said in a line of words, either beforehand (`POST /_script` with a JSON list of
+lines, each used up by one call) or in the question itself: `what is this? [[429 retry-after=2]]`.
+A line is at most one mode and any options:
+
+    ok (the default)        400 … 599                an error status in the vendor's shape
+    reset                   connection reset instead of an answer
+    cut, cut-politely       half of the answer, then a reset, or an orderly end
+    malformed, html,        a 200 that holds broken JSON, a page of HTML, `{}`, `[1, 2]`
+      shapeless, list
+    empty, blank            an answer without a word
+    refusal, filtered       an answer that refuses; one that a content filter stopped
+    length, full            cut at the token limit; the limit used up without saying so (llama.cpp)
+    tool, failed            a wish to call a tool; a 200 that says that the model failed (OpenAI)
+    no-usage                an answer that does not say what it took
+    nul, surrogate          characters that no database stores
+    error-event, pings      streams only: an error in the middle; pings without end
+    trickle, trickle-head   one byte each `every` seconds, of the body or of everything
+    redirect, hang          a 307 to elsewhere; a minute of silence
+    quota, too-long         the vendor's word for no money left, and for too long a question
+
+    slow=S                  seconds before anything is sent
+    every=S                 seconds between the bytes of a trickle and between pings (0.1)
+    times=N                 only the first N calls with this question, the later ones are ok
+    cached=N                tokens of the question that came from the vendor's prompt cache
+    text=…                  the answer's text; takes the rest of the line
+    NAME=VALUE              any other: a response header, `_` for a blank (retry-after=2)
+
+`GET /_calls` tells what was asked (`calls`, `running`, `max_running`), `POST /_reset` forgets all.
+"""
+
+import argparse
+import signal
+import sys
+
+from tests.stub.server import StubServer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.stub")
+    parser.add_argument("--port", type=int, default=0)
+    server = StubServer(parser.parse_args().port)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)  # noqa: T201
+    server.serve_forever(poll_interval=0.1)
+
+
+if __name__ == "__main__":
+    main()
