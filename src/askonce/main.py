@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from fastapi import FastAPI
-
 from askonce.config import Settings, load_settings
 from askonce.core.clock import Clock, SystemClock
 from askonce.core.errors import ConfigurationError
@@ -36,7 +34,7 @@ from askonce.services.watch import Watch
 from askonce.telemetry import log
 
 
-def serve_app() -> FastAPI:
+def serve_app() -> http.Application:
     """Return the application as the environment configures it; `askonce serve` runs it.
 
     Raises:
@@ -66,7 +64,7 @@ def create_app(
     *,
     providers: Mapping[str, Provider] | None = None,
     clock: Clock | None = None,
-) -> FastAPI:
+) -> http.Application:
     """Return the application. Tests give `providers` of their own, and a `clock`.
 
     Raises:
@@ -78,7 +76,7 @@ def create_app(
 
 def build(
     settings: Settings, *, providers: Mapping[str, Provider] | None, clock: Clock
-) -> tuple[FastAPI, "Process"]:
+) -> tuple[http.Application, "Process"]:
     """Return the application and the process behind it."""
     process = Process(settings, providers=providers, clock=clock)
     return http.create(process.parts), process

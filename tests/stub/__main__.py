@@ -18,7 +18,8 @@ A line is at most one mode and any options:
     refusal, filtered       an answer that refuses; one that a content filter stopped
     length, full            cut at the token limit; the limit used up without saying so (llama.cpp)
     tool, failed            a wish to call a tool; a 200 that says that the model failed (OpenAI)
-    no-usage                an answer that does not say what it took
+    no-usage                an answer that does not say what it took (not streamed)
+    hang-up                 an ok answer after which the connection is closed without a word
     nul, surrogate          characters that no database stores
     error-event, pings      streams only: an error in the middle; pings without end
     trickle, trickle-head   one byte each `every` seconds, of the body or of everything

@@ -120,10 +120,14 @@ class Handler(BaseHTTPRequestHandler):
                 self._trickle(head + body, wanted.every)
             case _:
                 self.wfile.write(head + body)
+        self.close_connection |= wanted.mode == "hang-up"
 
     def _stream(self, vendor: Vendor, wanted: Behaviour, said: Said) -> None:
         head = self._head(200, _SSE, {**wanted.headers, "transfer-encoding": "chunked"})
-        events = [_chunk(event) for event in vendor.events(said)]
+        spoken = vendor.events(said)
+        if wanted.mode == "failed" and isinstance(vendor, OpenAI):
+            spoken = vendor.failing(said)
+        events = [_chunk(event) for event in spoken]
         middle = len(events) // 2
         match wanted.mode:
             case "cut":
@@ -153,6 +157,7 @@ class Handler(BaseHTTPRequestHandler):
                 for event in events:
                     self.wfile.write(event)
                 self.wfile.write(_chunk(b""))
+        self.close_connection |= wanted.mode == "hang-up"
 
     def _send_json(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
         self._send(status, _JSON, json.dumps(body).encode(), headers or {})

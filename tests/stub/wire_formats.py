@@ -206,6 +206,11 @@ class OpenAI:
         error = {"code": "server_error", "message": "stub secret words"}
         return {**self._start(said), "status": "failed", "error": error}
 
+    def failing(self, said: Said) -> Iterator[bytes]:
+        """Return the events of a stream in which the model fails."""
+        yield _event("response.created", {"response": self._start(said), "sequence_number": 0})
+        yield _event("response.failed", {"response": self.failed(said), "sequence_number": 1})
+
     def error(self, status: int, kind: str) -> dict[str, Any]:
         code = {"too-long": "context_length_exceeded", "quota": "insufficient_quota"}.get(kind)
         kinds = {"quota": "insufficient_quota"}

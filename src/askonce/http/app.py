@@ -22,6 +22,8 @@ kept answers it accepts. Every error is a problem as in RFC 9457 and has a `requ
 """
 
 
+Application = FastAPI
+
 # Each may hold a database connection, so there are fewer than the pool has.
 READING_THREADS = 16
 

@@ -2,57 +2,61 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from askonce.http.errors import INTERNAL, MEDIA_TYPE, METHOD_NOT_ALLOWED, PROBLEMS, Problem
 
-from askonce.http.errors import INTERNAL, MEDIA_TYPE, METHOD_NOT_ALLOWED, PROBLEMS
+_STRING = {"type": "string"}
 
-
-class FieldErrorOut(BaseModel):
-    """One thing that is wrong with one field."""
-
-    field: str = Field(examples=["text"])
-    message: str = Field(examples=["String should have at least 1 character"])
-
-
-class ProblemOut(BaseModel):
-    """An error as in RFC 9457."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    request_id: str
-    errors: list[FieldErrorOut] | None = None
+# Written out here, not made from a model: a reference inside it would point nowhere.
+_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "An error as in RFC 9457",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": _STRING,
+        "title": _STRING,
+        "status": {"type": "integer"},
+        "detail": _STRING,
+        "request_id": _STRING,
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": _STRING, "message": _STRING},
+            },
+        },
+    },
+}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the documentation of these statuses, each with all problems that it may be."""
-    return {status: _response(status) for status in (*statuses, INTERNAL.status)}
+    known = (*PROBLEMS.values(), METHOD_NOT_ALLOWED)
+    documented: dict[int | str, dict[str, Any]] = {
+        status: _response([problem for problem in known if problem.status == status])
+        for status in statuses
+    }
+    return documented | {"default": _response([INTERNAL])}
 
 
-def _response(status: int) -> dict[str, Any]:
-    known = [
-        problem
-        for problem in (*PROBLEMS.values(), INTERNAL, METHOD_NOT_ALLOWED)
-        if problem.status == status
-    ]
+def _response(known: list[Problem]) -> dict[str, Any]:
     return {
         "description": " · ".join(f"`{problem.type}`: {problem.title}" for problem in known),
         "content": {
             MEDIA_TYPE: {
-                "schema": ProblemOut.model_json_schema(),
-                "examples": {
-                    problem.type: {
-                        "value": {
-                            "type": problem.type,
-                            "title": problem.title,
-                            "status": problem.status,
-                            "detail": problem.detail,
-                            "request_id": "4f1c2d7e9a",
-                        }
-                    }
-                    for problem in known
-                },
+                "schema": _SCHEMA,
+                "examples": {problem.type: {"value": _example(problem)} for problem in known},
             }
         },
+    }
+
+
+def _example(problem: Problem) -> dict[str, Any]:
+    return {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "request_id": "4f1c2d7e9ab84c5d",
     }

@@ -19,7 +19,7 @@ from askonce.core.questions import Question
 from askonce.providers.failures import ODD_ANSWER, by_status, cut, empty, malformed, on_the_wire
 from askonce.providers.prices import Prices
 from askonce.providers.retry_after import retry_after
-from askonce.providers.schemas import as_instruction, is_closed, is_recursive
+from askonce.providers.schemas import as_instruction, is_closed
 from askonce.providers.wire import each_until, timeouts, until
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _enforced(schema: dict[str, Any]) -> dict[str, Any] | None:
     import anthropic
 
     try:
-        if not is_closed(schema) or is_recursive(schema):
+        if not is_closed(schema):
             return None
         return anthropic.transform_schema(schema)
     except ODD_ANSWER:

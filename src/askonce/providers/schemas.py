@@ -34,21 +34,6 @@ def is_closed(schema: Any) -> bool:
     return all(is_closed(part) for part in schema.values())
 
 
-def is_recursive(schema: Mapping[str, Any]) -> bool:
-    """Return whether a definition of `schema` leads back to itself, which Claude refuses."""
-    definitions = schema.get("$defs", {})
-    leads_to = {f"#/$defs/{name}": _references(part) for name, part in definitions.items()}
-    for name, first in leads_to.items():
-        reached: set[str] = set()
-        ahead = first
-        while ahead:
-            reached |= ahead
-            ahead = {far for near in ahead for far in leads_to.get(near, ())} - reached
-        if name in reached:
-            return True
-    return "#" in _references(schema)
-
-
 def as_instruction(instructions: str | None, schema: Mapping[str, Any]) -> str:
     """Return `instructions` with the wish for JSON that fits `schema` at their end."""
     wish = (
@@ -75,12 +60,3 @@ def _is_strict(schema: Any) -> bool:
     if "items" in schema:
         parts.append(schema["items"])
     return all(_is_strict(part) for part in parts)
-
-
-def _references(schema: Any) -> set[str]:
-    if isinstance(schema, list):
-        return {found for part in schema for found in _references(part)}
-    if not isinstance(schema, dict):
-        return set()
-    own = {schema["$ref"]} if isinstance(schema.get("$ref"), str) else set()
-    return own | _references(list(schema.values()))
