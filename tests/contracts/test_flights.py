@@ -31,9 +31,7 @@ def seen(database: SqlDatabase) -> Seen:
 
 
 def add_answer(tx: SqlTransaction, text: str = "first") -> int:
-    return tx.answers.add(
-        question(), answer(text=text), tenant="default", fingerprint=KEY, at=NOW
-    )
+    return tx.answers.add(question(), answer(text=text), tenant="default", fingerprint=KEY, at=NOW)
 
 
 def land(database: SqlDatabase, lease: Lease, text: str = "first") -> int | None:

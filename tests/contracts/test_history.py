@@ -43,7 +43,9 @@ def again(database: SqlDatabase, analysis_id: int, asker: Asker = BOB) -> int:
         return analysis.id
 
 
-def ids(database: SqlDatabase, wanted: HistoryFilter = EVERYTHING, user: str = "alice") -> list[int]:
+def ids(
+    database: SqlDatabase, wanted: HistoryFilter = EVERYTHING, user: str = "alice"
+) -> list[int]:
     with database.reading() as tx:
         return [analysis.id for analysis in tx.analyses.newest(CALLER, user, wanted)]
 
@@ -176,7 +178,10 @@ def test_filters_narrow_the_list(database: SqlDatabase) -> None:
     ],
 )
 def test_search_finds_whole_words_of_text_and_result(
-    database: SqlDatabase, words: tuple[str, ...], is_found: bool
+    database: SqlDatabase,
+    words: tuple[str, ...],
+    *,
+    is_found: bool,
 ) -> None:
     text = "What is a cache (see http://www.example.org/hello_world)? 日本語 42"
     analysis_id = keep(database, text, "What was paid for: a naïve idea.")

@@ -97,9 +97,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(vendor, wanted, said)
 
     def _answer(self, vendor: Vendor, wanted: Behaviour, said: Said) -> None:
-        answer = vendor.whole(said)
-        if wanted.mode == "failed" and isinstance(vendor, OpenAI):
-            answer = vendor.failed(said)
+        answer = vendor.whole(said, is_failing=wanted.mode == "failed")
         body = json.dumps(answer).encode()
         if wanted.mode == "malformed":
             body = body[: len(body) // 2]
@@ -124,10 +122,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _stream(self, vendor: Vendor, wanted: Behaviour, said: Said) -> None:
         head = self._head(200, _SSE, {**wanted.headers, "transfer-encoding": "chunked"})
-        spoken = vendor.events(said)
-        if wanted.mode == "failed" and isinstance(vendor, OpenAI):
-            spoken = vendor.failing(said)
-        events = [_chunk(event) for event in spoken]
+        is_failing = wanted.mode == "failed"
+        events = [_chunk(event) for event in vendor.events(said, is_failing=is_failing)]
         middle = len(events) // 2
         match wanted.mode:
             case "cut":

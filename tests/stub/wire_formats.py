@@ -38,9 +38,11 @@ class Vendor(Protocol):
 
     def limit(self, body: dict[str, Any]) -> int: ...
 
-    def whole(self, said: Said) -> dict[str, Any]: ...
+    def whole(self, said: Said, *, is_failing: bool) -> dict[str, Any]:
+        """Return the whole answer; one that fails does so only where the vendor knows that."""
 
-    def events(self, said: Said) -> Iterator[bytes]: ...
+    def events(self, said: Said, *, is_failing: bool) -> Iterator[bytes]:
+        """Yield the same as server-sent events."""
 
     def broken(self) -> bytes:
         """Return the event by which a stream ends in an error."""
@@ -69,7 +71,7 @@ class Anthropic:
     def limit(self, body: dict[str, Any]) -> int:
         return int(body["max_tokens"])
 
-    def whole(self, said: Said) -> dict[str, Any]:
+    def whole(self, said: Said, *, is_failing: bool) -> dict[str, Any]:  # noqa: ARG002
         text = [{"type": "text", "text": said.text}] if said.text else []
         return {
             **self._start(said),
@@ -78,7 +80,7 @@ class Anthropic:
             "usage": self._usage(said, said.tokens_out),
         }
 
-    def events(self, said: Said) -> Iterator[bytes]:
+    def events(self, said: Said, *, is_failing: bool) -> Iterator[bytes]:  # noqa: ARG002
         yield _event("message_start", {"message": self._start(said)})
         yield _event(
             "content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}}
@@ -150,7 +152,10 @@ class OpenAI:
     def limit(self, body: dict[str, Any]) -> int:
         return int(body.get("max_output_tokens") or 0)
 
-    def whole(self, said: Said) -> dict[str, Any]:
+    def whole(self, said: Said, *, is_failing: bool) -> dict[str, Any]:
+        if is_failing:
+            error = {"code": "server_error", "message": "stub secret words"}
+            return {**self._start(said), "status": "failed", "error": error}
         reasons = {"length": "max_output_tokens", "filtered": "content_filter"}
         reason = reasons.get(said.end)
         part: dict[str, Any] = {"type": "output_text", "text": said.text, "annotations": []}
@@ -181,8 +186,8 @@ class OpenAI:
             },
         }
 
-    def events(self, said: Said) -> Iterator[bytes]:
-        whole = self.whole(said)
+    def events(self, said: Said, *, is_failing: bool) -> Iterator[bytes]:
+        whole = self.whole(said, is_failing=is_failing)
         kind = "refusal" if said.end == "refusal" else "output_text"
         place = {"item_id": f"msg_{said.number}", "output_index": 1, "content_index": 0}
         steps: list[tuple[str, dict[str, Any]]] = [
@@ -200,16 +205,6 @@ class OpenAI:
             "error",
             {"code": "server_error", "message": "stub secret words", "sequence_number": 9},
         )
-
-    def failed(self, said: Said) -> dict[str, Any]:
-        """Return a 200 that says that the model failed."""
-        error = {"code": "server_error", "message": "stub secret words"}
-        return {**self._start(said), "status": "failed", "error": error}
-
-    def failing(self, said: Said) -> Iterator[bytes]:
-        """Return the events of a stream in which the model fails."""
-        yield _event("response.created", {"response": self._start(said), "sequence_number": 0})
-        yield _event("response.failed", {"response": self.failed(said), "sequence_number": 1})
 
     def error(self, status: int, kind: str) -> dict[str, Any]:
         code = {"too-long": "context_length_exceeded", "quota": "insufficient_quota"}.get(kind)

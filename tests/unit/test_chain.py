@@ -77,7 +77,7 @@ def unavailable(
 
 
 def test_asks_once_where_the_first_try_succeeds(
-    chain: Chain, provider: FakeProvider, journal: FakeJournal, clock: FakeClock
+    chain: Chain, journal: FakeJournal, clock: FakeClock
 ) -> None:
     answer = chain.complete(QUESTION, Deadline.after(60, clock), journal)
 

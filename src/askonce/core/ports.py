@@ -70,7 +70,7 @@ class Chain(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFilter:
-    """Which analyses of a user to list, newest first."""
+    """Which analyses of a user to list, newest first. No words at all (`()`) are found nowhere."""
 
     limit: int = 10
     before_id: int | None = None
@@ -79,7 +79,7 @@ class HistoryFilter:
     cached: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
-    words: tuple[str, ...] = field(default=(), repr=False)
+    words: tuple[str, ...] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,7 +84,7 @@ class SqlAnalyses:
             .order_by(AnalysisRow.id.desc())
             .limit(wanted.limit)
         )
-        if wanted.words:
+        if wanted.words is not None:
             statement = statement.where(has_words(self._connection.dialect, wanted.words))
         return [_analysis(row) for row in self._connection.execute(statement)]
 

@@ -46,12 +46,15 @@ class SqlTransaction:
 class SqlDatabase:
     """SQLite or PostgreSQL, by its URL."""
 
-    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 20, busy_seconds: float = BUSY_SECONDS
+    ) -> None:
         self._url = parsed(url)
+        self._busy_seconds = busy_seconds
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.engine = self._sqlite(pool_size) if self.is_sqlite else self._postgresql(pool_size)
         self._gate = (
-            WriterGate(self.path_beside(".lock"), patience=BUSY_SECONDS) if self.is_sqlite else None
+            WriterGate(self.path_beside(".lock"), patience=busy_seconds) if self.is_sqlite else None
         )
 
     def path_beside(self, suffix: str) -> Path:
@@ -107,8 +110,8 @@ class SqlDatabase:
             self._url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=BUSY_SECONDS,
-            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+            pool_timeout=self._busy_seconds,
+            connect_args={"timeout": self._busy_seconds, "check_same_thread": False},
         )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -119,7 +122,7 @@ class SqlDatabase:
             self._url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=BUSY_SECONDS,
+            pool_timeout=self._busy_seconds,
             pool_pre_ping=True,
             pool_recycle=1800,
             connect_args={
@@ -167,7 +170,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (
-        f"busy_timeout={BUSY_SECONDS * 1000}",
         "journal_mode=WAL",
         # NORMAL lost 200-790 acknowledged commits in each power cut that was tried.
         "synchronous=FULL",

@@ -24,12 +24,12 @@ def upgrade(database: SqlDatabase, revision: str = "head") -> None:
     """
     if revision == "head" and is_current(database):
         return
-    _run(database, lambda config: command.upgrade(config, revision))
+    run(database, lambda config: command.upgrade(config, revision))
 
 
 def downgrade(database: SqlDatabase, revision: str) -> None:
     """Undo migrations down to `revision` (`base` undoes all)."""
-    _run(database, lambda config: command.downgrade(config, revision))
+    run(database, lambda config: command.downgrade(config, revision))
 
 
 def is_current(database: SqlDatabase) -> bool:
@@ -39,7 +39,8 @@ def is_current(database: SqlDatabase) -> bool:
     return set(heads) == set(ScriptDirectory.from_config(_config()).get_heads())
 
 
-def _run(database: SqlDatabase, step: Callable[[Config], None]) -> None:
+def run(database: SqlDatabase, step: Callable[[Config], None]) -> None:
+    """Take a step of migration in one transaction, while no other process takes one."""
     config = _config()
     with translated(), database.writing(), database.engine.begin() as connection:
         if not database.is_sqlite:

@@ -7,7 +7,7 @@ made in the first migration and keep themselves up to date, deletions included.
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Dialect, literal_column, text
+from sqlalchemy import ColumnElement, Dialect, false, literal_column, text
 
 from askonce.db.rows import AnswerRow
 
@@ -19,6 +19,8 @@ _DOCUMENT = r"""to_tsvector('simple'::regconfig,
 
 def has_words(dialect: Dialect, words: Sequence[str]) -> ColumnElement[bool]:
     """Return the condition that an answer holds all of `words` (letters and digits only)."""
+    if not words:
+        return false()
     if dialect.name == "sqlite":
         found = text("SELECT rowid FROM answers_words WHERE answers_words MATCH :words")
         quoted = " ".join(f'"{word}"' for word in words)

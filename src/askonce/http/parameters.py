@@ -122,16 +122,15 @@ def moment_of(field: str, written: str | None) -> datetime | None:
         raise InvalidFieldsError(FieldError(field, message)) from None
 
 
-def words_of(q: str | None) -> tuple[str, ...]:
-    """Return the words to search for.
+def words_of(q: str | None) -> tuple[str, ...] | None:
+    """Return the words to search for, None without a search; nothing has no words at all.
 
     Raises:
-        InvalidFieldsError: there are none, or too many.
+        InvalidFieldsError: there are too many.
     """
-    if q is None:
-        return ()
+    if not q:
+        return None
     words = tuple(dict.fromkeys(_WORD.findall(q)))
-    if not words or len(words) > _MAX_WORDS:
-        message = f"needs 1 to {_MAX_WORDS} words of letters or digits"
-        raise InvalidFieldsError(FieldError("q", message))
+    if len(words) > _MAX_WORDS:
+        raise InvalidFieldsError(FieldError("q", f"may have up to {_MAX_WORDS} words"))
     return words

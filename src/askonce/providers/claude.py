@@ -1,5 +1,6 @@
 """Claude, through Anthropic's SDK: what it sends and how it fails, in our words."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,6 +93,7 @@ class ClaudeProvider:
     def warm(self) -> None:
         """Import the SDK and build the client, so that the first question need not wait for it."""
         _ = self._connected().messages
+        self._prices.warm()
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -101,16 +103,16 @@ class ClaudeProvider:
             client.close()
 
     def complete(self, question: Question, deadline: Deadline) -> Answer:
-        limit = deadline.no_later_than(self._timeout)
         client = self._connected()
+        limit = deadline.no_later_than(self._timeout)
         with _own_errors(deadline.clock), until(limit):
             message: object = client.messages.create(**_request(question), timeout=timeouts(limit))
             text, stop_reason, usage = _read(message)
             return self._answer(question, deadline.clock, text, stop_reason, usage)
 
     def stream(self, question: Question, deadline: Deadline) -> Iterator[Delta | Finished]:
-        limit = deadline.no_later_than(self._timeout)
         client = self._connected()
+        limit = deadline.no_later_than(self._timeout)
         pieces: list[str] = []
         stop_reason: str | None = None
         usage = _Usage()
@@ -151,6 +153,8 @@ class ClaudeProvider:
 
         from askonce.providers.http_client import punctual_client
 
+        # Its debug log holds questions and answers, whatever level the root logger has.
+        logging.getLogger("anthropic").setLevel(logging.WARNING)
         return anthropic.Anthropic(
             api_key=self._api_key,
             base_url=self._base_url,

@@ -1,5 +1,6 @@
 """OpenAI's models, through the Responses API of its SDK: what it sends and how it fails."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +63,7 @@ class OpenAIProvider:
     def warm(self) -> None:
         """Import the SDK and build the client, so that the first question need not wait for it."""
         _ = self._connected().responses
+        self._prices.warm()
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -71,8 +73,8 @@ class OpenAIProvider:
             client.close()
 
     def complete(self, question: Question, deadline: Deadline) -> Answer:
-        limit = deadline.no_later_than(self._timeout)
         client = self._connected()
+        limit = deadline.no_later_than(self._timeout)
         with _own_errors(deadline.clock), until(limit):
             response: object = client.responses.create(
                 **_request(question), timeout=timeouts(limit)
@@ -80,8 +82,8 @@ class OpenAIProvider:
             return self._answer(question, deadline.clock, response)
 
     def stream(self, question: Question, deadline: Deadline) -> Iterator[Delta | Finished]:
-        limit = deadline.no_later_than(self._timeout)
         client = self._connected()
+        limit = deadline.no_later_than(self._timeout)
         pieces: list[str] = []
         with _own_errors(deadline.clock, pieces):
             with until(limit):
@@ -118,6 +120,8 @@ class OpenAIProvider:
 
         from askonce.providers.http_client import punctual_client
 
+        # Its debug log holds questions and answers, whatever level the root logger has.
+        logging.getLogger("openai").setLevel(logging.WARNING)
         return openai.OpenAI(
             api_key=self._api_key,
             base_url=self._base_url,

@@ -18,6 +18,10 @@ class Prices:
     def __init__(self, overrides: Mapping[str, tuple[Decimal, Decimal]] | None = None) -> None:
         self._overrides = dict(overrides or {})
 
+    def warm(self) -> None:
+        """Load the price list, so that the first answer need not wait for it."""
+        import genai_prices  # noqa: F401
+
     def cost(  # noqa: PLR0917
         self,
         provider: str,
@@ -50,6 +54,7 @@ class Prices:
         )
         try:
             price = calc_price(usage, model, provider_id=vendor, genai_request_timestamp=at)
-        except (LookupError, ValueError):
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            # Whatever a price list cannot do, the answer was paid for and must get through.
             return None
         return price.total_price

@@ -1,0 +1,182 @@
+"""What a connection does to a call: resets, trickles, redirects, pools, names."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from askonce.core.errors import (
+    ProviderError,
+    ProviderRejectedError,
+    ProviderUnavailableError,
+)
+from askonce.core.ports import Provider
+from tests.contracts.asking import (
+    HTTP,
+    KEY,
+    Ask,
+    asked_of,
+    completed,
+    failure,
+    http_provider,
+    streamed,
+)
+from tests.stub.client import StubProvider
+
+
+@pytest.mark.parametrize("provider", HTTP, indirect=True)
+class TestConnections:
+    def test_a_reset_without_a_byte_may_be_paid(
+        self, provider: Provider, ask: Ask, stub: StubProvider
+    ) -> None:
+        stub.will("reset")
+
+        error = failure(ProviderUnavailableError, ask, provider)
+
+        assert (error.reason, error.may_be_paid) == ("cut", True)
+
+    def test_goes_on_when_the_server_has_closed_an_idle_connection(
+        self, provider: Provider, ask: Ask, stub: StubProvider
+    ) -> None:
+        stub.will("hang-up", "hang-up")
+        for _ in range(3):
+            ask(provider, asked_of(provider), 5)
+            time.sleep(0.02)
+
+        assert len(stub.calls()) == 3
+
+    @pytest.mark.parametrize("mode", ["hang", "trickle", "trickle-head"])
+    def test_a_server_that_trickles_ends_by_the_deadline_and_may_be_paid(
+        self, mode: str, provider: Provider, ask: Ask, stub: StubProvider
+    ) -> None:
+        stub.will(f"{mode} every=0.05")
+        started = time.monotonic()
+
+        error = failure(ProviderUnavailableError, ask, provider, seconds=0.3)
+
+        assert (error.reason, error.may_be_paid) == ("timeout", True)
+        assert time.monotonic() - started < 0.6
+
+    def test_a_stream_of_pings_ends_by_the_deadline(
+        self, provider: Provider, stub: StubProvider
+    ) -> None:
+        stub.will("pings every=0.05")
+
+        error = failure(ProviderUnavailableError, streamed, provider, seconds=0.3)
+
+        assert (error.reason, error.may_be_paid) == ("timeout", True)
+
+    def test_an_error_in_the_middle_of_a_stream_is_worth_another_try(
+        self, provider: Provider, stub: StubProvider
+    ) -> None:
+        stub.will("error-event")
+
+        error = failure(ProviderUnavailableError, streamed, provider)
+
+        assert error.reason == {"claude": "overloaded", "openai": "server-error"}[provider.name]
+        assert error.may_be_paid
+
+    def test_a_redirect_is_not_followed(
+        self, provider: Provider, ask: Ask, stub: StubProvider
+    ) -> None:
+        stub.will(f"redirect location={stub.url}/v1/messages")
+
+        error = failure(ProviderRejectedError, ask, provider)
+
+        assert error.reason == "http-307"
+        assert len(stub.calls()) == 1
+
+    @pytest.mark.parametrize(
+        "mode", ["400", "401", "429", "500", "malformed", "cut", "error-event"]
+    )
+    def test_no_error_tells_the_key_the_text_or_the_words_of_the_provider(
+        self, mode: str, provider: Provider, stub: StubProvider
+    ) -> None:
+        stub.will(mode)
+
+        with pytest.raises(ProviderError) as caught:
+            streamed(provider, asked_of(provider, text="a private text"))
+
+        told = f"{caught.value} {caught.value!r} {vars(caught.value)}"
+        assert not any(word in told for word in (KEY, "private", "secret words"))
+
+
+@pytest.mark.parametrize("name", HTTP)
+class TestHttpProviderOnItsOwn:
+    def test_keeps_its_own_timeout_where_the_deadline_is_far(
+        self, name: str, ask: Ask, stub: StubProvider
+    ) -> None:
+        stub.will("trickle every=0.05")
+        provider = http_provider(name, stub, timeout=0.3)
+
+        error = failure(ProviderUnavailableError, ask, provider, seconds=60)
+
+        assert error.reason == "timeout"
+        provider.close()
+
+    def test_a_call_that_cannot_be_made_was_not_paid(self, name: str, ask: Ask) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        provider = http_provider(name, base_url=url)
+
+        error = failure(ProviderUnavailableError, ask, provider)
+
+        assert (error.reason, error.may_be_paid) == ("connect", False)
+        provider.close()
+
+    def test_waits_for_a_free_connection_no_longer_than_the_deadline(
+        self, name: str, ask: Ask, stub: StubProvider
+    ) -> None:
+        stub.will("slow=0.7")
+        provider = http_provider(name, stub, max_connections=1)
+        first = threading.Thread(target=completed, args=(provider, asked_of(provider)))
+        first.start()
+        while not stub.calls():
+            time.sleep(0.01)
+
+        error = failure(ProviderUnavailableError, ask, provider, seconds=0.2)
+
+        assert (error.reason, error.may_be_paid) == ("connect", False)
+        first.join()
+        provider.close()
+
+    def test_a_resolver_that_hangs_is_not_waited_for(
+        self, name: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        silent = threading.Event()
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: silent.wait(5) and [])
+        provider = http_provider(name, base_url="http://provider.invalid")
+        provider.warm()
+
+        error = failure(ProviderUnavailableError, ask, provider, seconds=0.3)
+
+        silent.set()
+        assert (error.reason, error.may_be_paid) == ("connect", False)
+        provider.close()
+
+    def test_the_environment_cannot_lead_its_calls_elsewhere(
+        self, name: str, ask: Ask, stub: StubProvider, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", stub.claude_url)
+        monkeypatch.setenv("OPENAI_BASE_URL", stub.openai_url)
+        provider = http_provider(name, stub, base_url=None)
+
+        error = failure(ProviderUnavailableError, ask, provider)
+
+        assert error.reason == "connect"
+        assert stub.calls() == []
+        provider.close()
+
+    def test_a_slash_at_the_end_of_the_address_changes_nothing(
+        self, name: str, ask: Ask, stub: StubProvider
+    ) -> None:
+        urls = {"claude": f"{stub.claude_url}/", "openai": f"{stub.openai_url}/"}
+        provider = http_provider(name, stub, base_url=urls[name])
+
+        ask(provider, asked_of(provider), 5)
+
+        assert [call["path"] for call in stub.calls()] == [
+            {"claude": "/v1/messages", "openai": "/v1/responses"}[name]
+        ]
+        provider.close()

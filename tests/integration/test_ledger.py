@@ -1,0 +1,105 @@
+"""The one writer: many works, one commit, and a failure takes only its own work down."""
+
+import threading
+from concurrent.futures import Future
+
+import pytest
+from sqlalchemy import func, select
+
+from askonce.core.errors import DatabaseUnavailableError
+from askonce.db.database import SqlDatabase, SqlTransaction
+from askonce.db.ledger import GroupCommitLedger
+from askonce.db.rows import AnswerRow
+from tests.examples import KEY, NOW
+from tests.examples import a_question as question
+from tests.examples import an_answer as answer
+
+
+def add(tx: SqlTransaction) -> int:
+    return tx.answers.add(question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
+
+
+def fail(tx: SqlTransaction) -> int:
+    add(tx)
+    message = "this work is broken"
+    raise LookupError(message)
+
+
+def rows(database: SqlDatabase) -> int:
+    with database.reading() as tx:
+        return tx.connection.execute(select(func.count()).select_from(AnswerRow)).scalar_one()
+
+
+def test_works_that_wait_together_are_committed_together(database: SqlDatabase) -> None:
+    ledger = GroupCommitLedger(database)
+    is_held, may_go = threading.Event(), threading.Event()
+    transactions: set[int] = set()
+
+    def hold(_: SqlTransaction) -> None:
+        is_held.set()
+        may_go.wait()
+
+    def note(tx: SqlTransaction) -> int:
+        transactions.add(id(tx))
+        return add(tx)
+
+    ledger.write(hold)
+    is_held.wait()
+    futures = [ledger.write(note) for _ in range(50)]
+    may_go.set()
+
+    assert len({future.result(10) for future in futures}) == 50
+    assert len(transactions) == 1
+    ledger.close()
+
+
+def test_a_broken_work_takes_only_itself_down(database: SqlDatabase) -> None:
+    ledger = GroupCommitLedger(database)
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def hold(_: SqlTransaction) -> None:
+        is_held.set()
+        may_go.wait()
+
+    ledger.write(hold)
+    is_held.wait()
+    before, broken, after = ledger.write(add), ledger.write(fail), ledger.write(add)
+    may_go.set()
+
+    assert before.result(10) != after.result(10)
+    with pytest.raises(LookupError):
+        broken.result(10)
+    assert rows(database) == 2
+    ledger.close()
+
+
+def test_what_is_resolved_is_committed(database: SqlDatabase) -> None:
+    ledger = GroupCommitLedger(database)
+
+    ledger.write(add).result(10)
+
+    assert rows(database) == 1
+    ledger.close()
+
+
+def test_closing_writes_what_waits(database: SqlDatabase) -> None:
+    ledger = GroupCommitLedger(database)
+
+    futures: list[Future[int]] = [ledger.write(add) for _ in range(20)]
+    ledger.close()
+
+    assert all(future.done() for future in futures)
+    assert rows(database) == 20
+
+
+def test_a_locked_database_is_our_own_error(sqlite_url: str) -> None:
+    holder, waiter = SqlDatabase(sqlite_url), SqlDatabase(sqlite_url, busy_seconds=0.2)
+    ledger = GroupCommitLedger(waiter)
+
+    with holder.transaction(), pytest.raises(DatabaseUnavailableError):
+        ledger.write(add).result(10)
+
+    assert ledger.write(add).result(10) == 1
+    ledger.close()
+    holder.close()
+    waiter.close()

@@ -1,0 +1,155 @@
+"""Migrations: up and down with rows in the tables, many at once, and no drift."""
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Inspector, inspect, text
+
+from askonce.core.ports import HistoryFilter
+from askonce.db import migrating
+from askonce.db.database import SqlDatabase
+from askonce.db.rows import Row
+from tests.databases import migrate
+from tests.examples import ALICE, ANY_FRESH, CALLER, DAY, KEY, NOW
+from tests.examples import a_question as question
+from tests.examples import an_answer as answer
+
+OURS = {"answers", "analyses", "flights", "attempts"}
+
+
+@pytest.fixture
+def empty(empty_database_url: str) -> SqlDatabase:
+    return SqlDatabase(empty_database_url)
+
+
+def fill(database: SqlDatabase) -> None:
+    with database.transaction() as tx:
+        lease = tx.flights.claim(KEY, tenant="default", owner="one", accepted=ANY_FRESH)
+        assert lease is not None
+        tx.attempts.open(ALICE, lease, owner="one", provider="claude", model="m", at=NOW)
+        answer_id = tx.answers.add(question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
+        tx.flights.land(lease, answer_id=answer_id, stored_at=NOW, expires_at=NOW + DAY)
+        tx.analyses.add(ALICE, answer_id, cached=False, at=NOW)
+
+
+def tables(database: SqlDatabase) -> set[str]:
+    inspector: Inspector = inspect(database.engine)
+    return {name for name in inspector.get_table_names() if not name.startswith("answers_words")}
+
+
+def test_every_step_goes_up_and_down_with_rows_in_the_tables(empty: SqlDatabase) -> None:
+    migrating.upgrade(empty)
+    fill(empty)
+
+    migrating.downgrade(empty, "base")
+    assert tables(empty) == {"alembic_version"}
+    assert not migrating.is_current(empty)
+
+    migrating.upgrade(empty)
+    fill(empty)
+    assert tables(empty) == OURS | {"alembic_version"}
+    with empty.reading() as tx:
+        assert len(tx.analyses.newest(CALLER, "alice", HistoryFilter())) == 1
+    empty.close()
+
+
+def test_migrating_again_changes_nothing(database: SqlDatabase) -> None:
+    fill(database)
+
+    migrating.upgrade(database)
+
+    assert migrating.is_current(database)
+    with database.reading() as tx:
+        assert len(tx.analyses.newest(CALLER, "alice", HistoryFilter())) == 1
+
+
+def test_processes_that_start_at_once_migrate_once(empty_database_url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=migrate, args=(empty_database_url,)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+
+    assert [process.exitcode for process in processes] == [0] * 4
+    database = SqlDatabase(empty_database_url)
+    assert tables(database) == OURS | {"alembic_version"}
+    database.close()
+
+
+def test_a_migration_that_dies_leaves_nothing_half_done(empty: SqlDatabase) -> None:
+    with pytest.raises(ZeroDivisionError):
+        migrating.run(empty, _upgrade_and_die)
+
+    assert tables(empty) == set()
+    migrating.upgrade(empty)
+    assert migrating.is_current(empty)
+    empty.close()
+
+
+def _upgrade_and_die(config: object) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    assert isinstance(config, Config)
+    command.upgrade(config, "head")
+    raise ZeroDivisionError
+
+
+def test_tables_in_code_and_in_migrations_are_the_same(database: SqlDatabase) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        differences = [
+            difference
+            for difference in compare_metadata(context, Row.metadata)
+            if "answers_words" not in str(difference)
+        ]
+
+    assert differences == []
+
+
+def test_checks_in_code_and_in_migrations_are_the_same(database: SqlDatabase) -> None:
+    inspector = inspect(database.engine)
+    in_database = {
+        str(check["name"]) for name in OURS for check in inspector.get_check_constraints(name)
+    }
+    in_code = {
+        str(constraint.name)
+        for name in OURS
+        for constraint in Row.metadata.tables[name].constraints
+        if str(constraint.name).startswith("ck_")
+    }
+
+    assert in_database == in_code
+
+
+def test_search_uses_its_index(postgres_url: str) -> None:
+    from sqlalchemy import select
+
+    from askonce.db.rows import AnswerRow
+    from askonce.db.words import has_words
+
+    database = SqlDatabase(postgres_url)
+    with database.transaction() as tx:
+        dialect = tx.connection.dialect
+        statement = select(AnswerRow.id).where(has_words(dialect, ("cache",)))
+        compiled = statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+        tx.connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = tx.connection.exec_driver_sql(f"EXPLAIN {compiled}").fetchall()
+
+    assert "ix_answers_words" in str(plan)
+    database.close()
+
+
+def test_each_migration_has_one_parent_and_a_way_back() -> None:
+    scripts = ScriptDirectory(str(Path(__file__).parents[2] / "migrations"))
+    revisions = list(scripts.walk_revisions())
+
+    assert len(scripts.get_heads()) == 1
+    assert all(hasattr(revision.module, "downgrade") for revision in revisions)

@@ -1,0 +1,150 @@
+"""Real `askonce serve` processes, to be killed, frozen and stopped."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from tests.stub.client import StubProvider
+
+PATIENCE_SECONDS = 30.0
+_POLL_SECONDS = 0.01
+
+
+class Server:
+    """A running `python -m askonce serve`, with all its workers."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str], folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self.port = _free_port()
+        self._log = folder / "stderr"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                env={**environment, "ASKONCE_PORT": str(self.port)},
+                cwd=folder,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait_until_ready(self) -> Self:
+        until(lambda: self.is_over() or self._is_ready())
+        assert not self.is_over(), self.log()
+        return self
+
+    def log(self) -> str:
+        """Return what has come on standard error so far."""
+        return self._log.read_text()
+
+    def cpu_seconds(self) -> float:
+        """Return how much processor time the process has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def kill(self) -> None:
+        """kill -9, all workers included."""
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def terminate(self) -> None:
+        """Ask the process to end, as an operator or an orchestrator does."""
+        self._process.terminate()
+
+    def wait(self) -> int:
+        """Return the exit code, once the process has ended by itself."""
+        return self._process.wait(PATIENCE_SECONDS)
+
+    def is_over(self) -> bool:
+        return self._process.poll() is not None
+
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def _is_ready(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        try:
+            connection.request("GET", "/ready")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+
+class Servers:
+    """Starts servers for one test, and ends them with it."""
+
+    def __init__(self, folder: Path, stub: StubProvider) -> None:
+        self._folder = folder
+        self._stub = stub
+        self._started: list[Server] = []
+
+    def start(self, database_url: str, **settings: object) -> Server:
+        """Start a server that asks the stub provider, and return it when it is ready."""
+        return self.begin(database_url, **settings).wait_until_ready()
+
+    def begin(self, database_url: str, **settings: object) -> Server:
+        """Start a server that asks the stub provider, and return it at once."""
+        return self.begin_bare(
+            ASKONCE_DATABASE_URL=database_url,
+            OPENAI_API_KEY="stub",
+            OPENAI_BASE_URL=self._stub.openai_url,
+            **settings,
+        )
+
+    def begin_bare(self, *command: str, **settings: object) -> Server:
+        """Start a server (with another command, if one is given) that has only these settings.
+
+        Relative paths are in a folder of its own.
+        """
+        given = {name: str(value) for name, value in settings.items()}
+        server = Server(
+            list(command) or [sys.executable, "-m", "askonce", "serve"],
+            {**bare_environment(), "TMPDIR": str(self._folder), **given},
+            self._folder / f"server-{len(self._started)}",
+        )
+        self._started.append(server)
+        return server
+
+    def stop(self) -> None:
+        for server in self._started:
+            server.kill()
+
+
+def bare_environment() -> dict[str, str]:
+    """Return an environment with nothing of the developer's: no key, no setting, no proxy."""
+    measuring = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    return {**measuring, "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+
+
+def until(happens: Callable[[], bool]) -> float:
+    """Wait until something happens, and return how many seconds that took."""
+    started = time.monotonic()
+    while not happens():
+        assert time.monotonic() - started < PATIENCE_SECONDS, "it did not happen in time"
+        time.sleep(_POLL_SECONDS)
+    return time.monotonic() - started
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
