@@ -26,6 +26,7 @@ from askonce.providers.openai import OpenAIProvider
 from askonce.providers.prices import Prices
 from askonce.services.analyses import Analyses, Defaults
 from askonce.services.ask_once import AskOnce
+from askonce.services.flying import Flying
 from askonce.services.health import Health
 from askonce.services.heartbeat import Heartbeat
 from askonce.services.lane import Lane
@@ -114,14 +115,16 @@ class Process:
             owner=owner,
             cache_ttl=timedelta(seconds=settings.cache_ttl),
         )
-        ask_once = AskOnce(
+        flying = Flying(
             ledger=self.ledger,
             leader=leader,
             watch=self.watch,
             lane=self.lane,
             clock=clock,
             owner=owner,
-            deadline_seconds=settings.deadline,
+        )
+        ask_once = AskOnce(
+            ledger=self.ledger, flying=flying, clock=clock, deadline_seconds=settings.deadline
         )
         self.health = Health(self.database)
         models = default_models(settings, self.providers)

@@ -18,7 +18,7 @@ from tests.examples import ALICE, ANY_FRESH, CALLER, DAY, KEY, NOW
 from tests.examples import a_question as question
 from tests.examples import an_answer as answer
 
-OURS = {"answers", "analyses", "flights", "attempts"}
+OURS = {"answers", "analyses", "flights", "attempts", "idempotency_keys"}
 
 
 @pytest.fixture

@@ -172,7 +172,8 @@ def test_makes_no_call_once_the_deadline_has_passed(
 
     assert caught.value.reason == "deadline"
     assert provider.calls == []
-    assert journal.lines == []
+    # The intent was written with the claim, so it must be closed.
+    assert journal.lines == ["open fake m", "failed deadline"]
 
 
 @pytest.mark.parametrize(

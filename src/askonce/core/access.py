@@ -1,6 +1,8 @@
 """Who is asking, and what they may reach."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from askonce.core.idempotency import IdempotencyKey
 
 DEFAULT_TENANT = "default"
 
@@ -14,7 +16,8 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """The user in whose history an analysis is written."""
+    """The user in whose history an analysis is written, once for each idempotency key."""
 
     tenant: str
     user_id: str
+    key: IdempotencyKey | None = field(default=None, repr=False)

@@ -70,6 +70,14 @@ class NotReadyError(AskonceError):
     """This process is starting or draining: requests belong elsewhere."""
 
 
+class IdempotencyMismatchError(AskonceError):
+    """The idempotency key came with another request before."""
+
+
+class DeletedError(AskonceError):
+    """What the idempotency key stands for has been deleted."""
+
+
 class LeaseLostError(AskonceError):
     """Another process has taken this flight over: no call may be made for it here."""
 
@@ -81,8 +89,7 @@ class ConfigurationError(AskonceError):
 class ProviderError(AskonceError):
     """A provider gave no answer that can be used.
 
-    `reason` is one of our own words (`timeout`, `http-503`, `cut`, …). `tokens_in`/`tokens_out`
-    say what is known to have been spent on it.
+    `reason` is one of our own words (`timeout`, `http-503`, `cut`, …).
     """
 
     def __init__(self, provider: str, reason: str) -> None:

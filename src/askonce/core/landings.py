@@ -1,10 +1,12 @@
 """What comes out of asking: for the flight, and for each of those who asked."""
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
 from askonce.core.answers import Analysis
+from askonce.core.tapes import Tape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,20 @@ class Way(Enum):
     COLLAPSED = "collapsed"
     # The request itself told us not to use the cache.
     BYPASS = "bypass"
+    # An idempotency key that was answered before.
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boarded:
+    """A request on its way: its outcome to come, and what is said meanwhile.
+
+    `tape` is None where the outcome needs no call.
+    """
+
+    asked: "Future[Asked]"
+    way: Way
+    tape: Tape | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

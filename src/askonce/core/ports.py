@@ -14,6 +14,7 @@ from askonce.core.caching import Accepted
 from askonce.core.clock import Deadline
 from askonce.core.errors import ProviderError
 from askonce.core.flights import Lease, Seen
+from askonce.core.idempotency import IdempotencyKey, Repeat
 from askonce.core.questions import Question
 
 T = TypeVar("T")
@@ -65,6 +66,14 @@ class Chain(Protocol):
             ProviderExhaustedError: every try failed.
             ProviderRejectedError, InputTooLongError: as the provider's own.
             LeaseLostError: as the journal's.
+        """
+
+    def stream(
+        self, question: Question, deadline: Deadline, journal: Journal
+    ) -> Iterator[Delta | Finished]:
+        """Yield an answer as it is made; raises as `complete` does.
+
+        No try follows one that has yielded something: what went out cannot be called back.
         """
 
 
@@ -191,6 +200,16 @@ class Attempts(Protocol):
         """Return the answer that this attempt was settled with, if it was."""
 
 
+class IdempotencyKeys(Protocol):
+    """Which requests were answered with what."""
+
+    def begin(self, key: IdempotencyKey, asker: Asker, *, at: datetime) -> Analysis | Repeat | None:
+        """Note that a key is used, and return what it was answered with, if it was."""
+
+    def settle(self, key: IdempotencyKey, analysis_id: int) -> None:
+        """Write what a key was answered with; the first answer stands."""
+
+
 class Transaction(Protocol):
     """One unit of work: all of it is committed, or none."""
 
@@ -202,6 +221,8 @@ class Transaction(Protocol):
     def flights(self) -> Flights: ...
     @property
     def attempts(self) -> Attempts: ...
+    @property
+    def idempotency_keys(self) -> IdempotencyKeys: ...
 
 
 class Database(Protocol):

@@ -16,6 +16,7 @@ from askonce.db.answers import SqlAnswers
 from askonce.db.attempts import SqlAttempts
 from askonce.db.flights import SqlFlights
 from askonce.db.gate import WriterGate
+from askonce.db.idempotency import SqlIdempotencyKeys
 
 BUSY_SECONDS = 5
 
@@ -41,6 +42,10 @@ class SqlTransaction:
     @property
     def attempts(self) -> SqlAttempts:
         return SqlAttempts(self.connection)
+
+    @property
+    def idempotency_keys(self) -> SqlIdempotencyKeys:
+        return SqlIdempotencyKeys(self.connection)
 
 
 class SqlDatabase:
@@ -110,6 +115,8 @@ class SqlDatabase:
             self._url,
             pool_size=pool_size,
             max_overflow=0,
+            # Parameters are texts and answers; an error's message ends in a log.
+            hide_parameters=True,
             pool_timeout=self._busy_seconds,
             connect_args={"timeout": self._busy_seconds, "check_same_thread": False},
         )
@@ -122,6 +129,8 @@ class SqlDatabase:
             self._url,
             pool_size=pool_size,
             max_overflow=0,
+            # Parameters are texts and answers; an error's message ends in a log.
+            hide_parameters=True,
             pool_timeout=self._busy_seconds,
             pool_pre_ping=True,
             pool_recycle=1800,

@@ -5,6 +5,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from askonce.core.errors import ConfigurationError
+
 
 class LockedFiles:
     """Each process holds a lock on a file of its own for as long as it lives.
@@ -15,6 +17,10 @@ class LockedFiles:
 
     def __init__(self, folder: Path, owner: str) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid != os.getuid():
+            # Somebody else's locks could make living processes look dead.
+            message = f"{folder} belongs to another user; remove it"
+            raise ConfigurationError(message)
         self._folder = folder
         self._own = folder / owner
         self._file = os.open(self._own, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -144,3 +144,18 @@ class AttemptRow(Row):
     cost: Mapped[Decimal | None] = mapped_column(Usd)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class IdempotencyRow(Row):
+    """A client's key: which request it came with, and what that was answered with."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index(None, "tenant", "user_id"), Index(None, "created_at"))
+
+    scope: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    user_id: Mapped[str] = mapped_column(String(128))
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    # Not a foreign key: after the analysis was deleted the key still tells that it was.
+    analysis_id: Mapped[int | None] = mapped_column(Id)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,7 +1,8 @@
 """POST /analyze/{user_id}: a text goes in, an answer comes out."""
 
 import asyncio
-from datetime import UTC, datetime
+from concurrent.futures import Future
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -10,11 +11,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from askonce.core.access import Caller
 from askonce.core.caching import CacheRules
 from askonce.core.clock import Clock
-from askonce.core.landings import Asked, Way
+from askonce.core.landings import Asked, Boarded, Way
 from askonce.core.questions import MAX_TEXT_CHARACTERS
+from askonce.http import streams
 from askonce.http.bodies import documented, json_body
+from askonce.http.errors import request_id_of
 from askonce.http.history import AnalysisOut
-from askonce.http.parameters import UserId, cache_rules_of, caller_of
+from askonce.http.parameters import UserId, cache_rules_of, caller_of, idempotency_key_of
 from askonce.http.problems import problems
 from askonce.services.analyses import Analyses, Draft
 
@@ -76,7 +79,7 @@ def add_routes(app: FastAPI, analyses: Analyses, clock: Clock) -> None:
         response_class=Response,
         responses={
             200: {"model": AnalysisOut, "description": "The answer", "headers": _HEADERS},
-            **problems(400, 413, 415, 422, 502, 503, 504),
+            **problems(400, 410, 413, 415, 422, 502, 503, 504),
         },
         openapi_extra=documented(
             AnalyzeIn,
@@ -98,11 +101,32 @@ def add_routes(app: FastAPI, analyses: Analyses, clock: Clock) -> None:
         body: Annotated[AnalyzeIn, Depends(json_body(AnalyzeIn))],
         rules: Annotated[CacheRules, Depends(rules_of)],
         caller: Annotated[Caller, Depends(asking)],
+        request: Request,
     ) -> Response:
-        future = analyses.analyze(caller, user_id, body.draft(), rules)
+        is_streamed = streams.is_wanted(request.headers.get("accept", ""))
+        boarding = analyses.analyze(
+            caller,
+            user_id,
+            analyses.question(body.draft()),
+            rules=rules,
+            key=idempotency_key_of(request, caller, body.model_dump()),
+            is_streamed=is_streamed,
+        )
         # Shielded: the call belongs to the server, and goes on when the client goes away.
-        asked = await asyncio.shield(asyncio.wrap_future(future))
-        return answered(asked, clock.now())
+        boarded = await asyncio.shield(asyncio.wrap_future(boarding))
+        if is_streamed and not _has_failed(boarded.asked):
+            return streams.streamed(
+                boarded,
+                request_id=request_id_of(request),
+                headers=await _headers_of(boarded, clock.now()),
+                shown=lambda asked: AnalysisOut.of(asked.analysis).model_dump_json(),
+            )
+        asked = await asyncio.shield(asyncio.wrap_future(boarded.asked))
+        return Response(
+            AnalysisOut.of(asked.analysis).model_dump_json(),
+            media_type="application/json",
+            headers=headers_of(asked, clock.now()),
+        )
 
 
 async def rules_of(request: Request) -> CacheRules:
@@ -115,29 +139,34 @@ async def asking(request: Request) -> Caller:
     return caller_of(request)
 
 
-def answered(asked: Asked, now: datetime) -> Response:
-    """Return an answer with the headers that say where it came from (RFC 9211)."""
-    response = Response(
-        AnalysisOut.of(asked.analysis).model_dump_json(), media_type="application/json"
-    )
-    response.headers["Cache-Status"] = cache_status(asked, now)
-    if asked.stored_at is not None:
-        response.headers["Age"] = str(max(0, int((now - asked.stored_at).total_seconds())))
-    return response
+def headers_of(asked: Asked, now: datetime) -> dict[str, str]:
+    """Return the headers that say where an answer came from (RFC 9211)."""
+    if asked.way is Way.REPLAY:
+        return {"Idempotent-Replayed": "true"}
+    if asked.stored_at is None or asked.expires_at is None:
+        return {"Cache-Status": _FORWARDED[asked.way] + ("; stored" if asked.is_kept else "")}
+    ttl = max(0, int((asked.expires_at - now).total_seconds()))
+    age = max(0, int((now - asked.stored_at).total_seconds()))
+    return {"Cache-Status": f"askonce; hit; ttl={ttl}", "Age": str(age)}
 
 
-def cache_status(asked: Asked, now: datetime) -> str:
-    """Return the value of `Cache-Status`."""
-    match asked.way:
-        case Way.HIT:
-            expires_at = asked.expires_at or datetime.now(UTC)
-            return f"askonce; hit; ttl={max(0, int((expires_at - now).total_seconds()))}"
-        case Way.COLLAPSED:
-            return "askonce; fwd=uri-miss; collapsed"
-        case Way.MISS:
-            return "askonce; fwd=uri-miss" + ("; stored" if asked.is_kept else "")
-        case Way.BYPASS:
-            return "askonce; fwd=request" + ("; stored" if asked.is_kept else "")
+async def _headers_of(boarded: Boarded, now: datetime) -> dict[str, str]:
+    """Return what can be said before a stream begins: of a call, not yet how it will end."""
+    if boarded.tape is None:
+        return headers_of(await asyncio.wrap_future(boarded.asked), now)
+    return {"Cache-Status": _FORWARDED[boarded.way]}
+
+
+def _has_failed(asked: "Future[Asked]") -> bool:
+    """Return whether it is known already that there will be no answer: no stream is begun then."""
+    return asked.done() and asked.exception() is not None
+
+
+_FORWARDED = {
+    Way.MISS: "askonce; fwd=uri-miss",
+    Way.COLLAPSED: "askonce; fwd=uri-miss; collapsed",
+    Way.BYPASS: "askonce; fwd=request",
+}
 
 
 _HEADERS: dict[str, Any] = {

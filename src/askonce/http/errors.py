@@ -13,7 +13,9 @@ from starlette.routing import Match
 from askonce.core.errors import (
     AskonceError,
     DatabaseUnavailableError,
+    DeletedError,
     FieldError,
+    IdempotencyMismatchError,
     InputTooLongError,
     InvalidAnswerError,
     InvalidFieldsError,
@@ -60,6 +62,18 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "unsupported-media-type",
         "The body is not JSON",
         "Send JSON in UTF-8, uncompressed, with the header Content-Type: application/json.",
+    ),
+    DeletedError: Problem(
+        410,
+        "deleted",
+        "Deleted",
+        "What this Idempotency-Key was answered with has been deleted.",
+    ),
+    IdempotencyMismatchError: Problem(
+        422,
+        "idempotency-mismatch",
+        "The key belongs to another request",
+        "This Idempotency-Key came with another request before. Use a new one.",
     ),
     InvalidFieldsError: Problem(
         422, "validation", "Some fields are wrong", "See errors: each names its field."

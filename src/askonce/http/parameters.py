@@ -16,9 +16,11 @@ from askonce.core.errors import (
     MalformedRequestError,
     NotFoundError,
 )
+from askonce.core.idempotency import IdempotencyKey
 
 _LARGEST_ID = 2**63 - 1
 _ID = re.compile(r"[1-9][0-9]{0,18}")
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _SECONDS = re.compile(r"[0-9]{1,10}")
 _MOMENT = re.compile(
     r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d))?", re.ASCII
@@ -74,6 +76,23 @@ def cache_rules_of(request: Request) -> CacheRules:
         no_store="no-store" in directives,
         only_if_cached="only-if-cached" in directives,
         max_age=None if max_age is None else timedelta(seconds=int(max_age)),
+    )
+
+
+def idempotency_key_of(request: Request, caller: Caller, body: object) -> IdempotencyKey | None:
+    """Return the request's Idempotency-Key, where it has one.
+
+    Raises:
+        MalformedRequestError: it is empty, too long, not ASCII, or there are two.
+    """
+    given = request.headers.getlist("idempotency-key")
+    if not given:
+        return None
+    if len(given) > 1 or not _KEY.fullmatch(given[0]):
+        detail = "Idempotency-Key: 1 to 255 printable ASCII characters, once."
+        raise MalformedRequestError(detail)
+    return IdempotencyKey.of(
+        given[0], tenant=caller.tenant, path=f"{request.method} {request.url.path}", body=body
     )
 
 

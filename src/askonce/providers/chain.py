@@ -1,13 +1,13 @@
 """Ask until somebody answers: never longer than the deadline, never blindly twice for money."""
 
 import random
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import backoff
 
-from askonce.core.answers import Answer
+from askonce.core.answers import Answer, Delta, Finished
 from askonce.core.clock import Clock, Deadline
 from askonce.core.errors import (
     ProviderError,
@@ -20,6 +20,8 @@ from askonce.core.questions import Question
 
 FIRST_WAIT_SECONDS: Final = 0.5
 LONGEST_WAIT_SECONDS: Final = 8.0
+
+T = TypeVar("T")
 
 
 class ProviderChain:
@@ -47,18 +49,35 @@ class ProviderChain:
             LeaseLostError: as the journal's.
             UnknownProviderError: the question's provider is not configured.
         """
+        tries = self._tries(question, deadline, journal)
+        return self._retried(tries, tries.once)
+
+    def stream(
+        self, question: Question, deadline: Deadline, journal: Journal
+    ) -> Iterator[Delta | Finished]:
+        """Yield the answer of the first try that yields anything; raises as `complete` does.
+
+        What went out cannot be called back: no try follows one that has yielded something.
+        """
+        tries = self._tries(question, deadline, journal)
+        first, rest = self._retried(tries, tries.begun)
+        yield first
+        try:
+            yield from rest
+        except ProviderUnavailableError as error:
+            raise _exhausted(error) from error
+
+    def _tries(self, question: Question, deadline: Deadline, journal: Journal) -> "_Tries":
         provider = self._providers.get(question.provider)
         if provider is None:
             raise UnknownProviderError(question.provider)
-        return self._ask(provider, question, deadline, journal)
+        return _Tries(provider=provider, question=question, deadline=deadline, journal=journal)
 
-    def _ask(
-        self, provider: Provider, question: Question, deadline: Deadline, journal: Journal
-    ) -> Answer:
-        """Ask one provider, with retries."""
+    def _retried(self, tries: "_Tries", once: Callable[[], T]) -> T:
+        """Try one provider until it succeeds or no other try makes sense."""
+        deadline = tries.deadline
         if deadline.has_passed():
-            raise ProviderExhaustedError(provider.name, "deadline")
-        tries = _Tries(provider=provider, question=question, deadline=deadline, journal=journal)
+            raise tries.too_late()
 
         # backoff would call a callable argument of the generator, so it gets none.
         def waits() -> Generator[float, Any, None]:
@@ -71,13 +90,11 @@ class ProviderChain:
             giveup=tries.are_over_after,
             jitter=None,  # a provider's retry-after must not be shortened
             logger=None,
-        )(tries.once)
+        )(once)
         try:
             return retrying()
         except ProviderUnavailableError as error:
-            raise ProviderExhaustedError(
-                error.provider, error.reason, retry_after=error.retry_after
-            ) from error
+            raise _exhausted(error) from error
 
     def _waits(self, deadline: Deadline) -> Generator[float, Any, None]:
         """Wait between tries through our own clock, and end where a wait would pass the deadline.
@@ -115,9 +132,33 @@ class _Tries:
             self.journal.failed(error)
             raise
 
+    def begun(self) -> tuple[Delta | Finished, Iterator[Delta | Finished]]:
+        """Return the first event of a stream, and the others to come."""
+        self.journal.open(self.provider.name, self.question.model)
+        events = self._journaled(self.provider.stream(self.question, self.deadline))
+        return next(events), events
+
+    def too_late(self) -> ProviderError:
+        """Return the error of a question that waited too long to be asked at all."""
+        late = ProviderExhaustedError(self.provider.name, "deadline")
+        self.journal.open(self.provider.name, self.question.model)
+        self.journal.failed(late)
+        return late
+
+    def _journaled(self, events: Iterator[Delta | Finished]) -> Iterator[Delta | Finished]:
+        try:
+            yield from events
+        except ProviderError as error:
+            self.journal.failed(error)
+            raise
+
     def are_over_after(self, error: Exception) -> bool:
         """Return whether the answer may have been bought already before the failed try."""
         if self._may_be_paid:
             return True
         self._may_be_paid = isinstance(error, ProviderUnavailableError) and error.may_be_paid
         return False
+
+
+def _exhausted(error: ProviderUnavailableError) -> ProviderExhaustedError:
+    return ProviderExhaustedError(error.provider, error.reason, retry_after=error.retry_after)

@@ -90,7 +90,7 @@ class LocalProvider:
         call = LlamaCall(
             self._started,
             _request(question),
-            is_closing=self._closing.is_set,
+            is_over=lambda: self._closing.is_set() or deadline.has_passed(),
             ended=self._slots.release,
         )
         try:

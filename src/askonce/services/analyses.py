@@ -14,11 +14,12 @@ from askonce.core.errors import (
     NotFoundError,
     UnknownProviderError,
 )
-from askonce.core.landings import Asked
+from askonce.core.idempotency import IdempotencyKey
+from askonce.core.landings import Boarded
 from askonce.core.ports import Database, HistoryFilter, Ledger
 from askonce.core.questions import Question, Scope
 from askonce.core.schemas import SchemaRefusedError
-from askonce.services.ask_once import AskOnce
+from askonce.services.ask_once import AskOnce, Request
 from askonce.services.structured import checked_schema
 
 
@@ -75,23 +76,33 @@ class Analyses:
         self._is_scope_user = is_scope_user
 
     def analyze(
-        self, caller: Caller, user_id: str, draft: Draft, rules: CacheRules
-    ) -> "Future[Asked]":
-        """Ask a question for a user; see `AskOnce.ask`.
+        self,
+        caller: Caller,
+        user_id: str,
+        question: Question,
+        *,
+        rules: CacheRules,
+        key: IdempotencyKey | None = None,
+        is_streamed: bool = False,
+    ) -> "Future[Boarded]":
+        """Ask a question for a user; see `AskOnce.board`."""
+        return self._ask_once.board(
+            Request(
+                question=question,
+                asker=Asker(tenant=caller.tenant, user_id=user_id, key=key),
+                scope=Scope(tenant=caller.tenant, user_id=user_id if self._is_scope_user else None),
+                rules=rules,
+                is_streamed=is_streamed,
+            )
+        )
+
+    def question(self, draft: Draft) -> Question:
+        """Return the draft with everything filled in that it left open.
 
         Raises:
             UnknownProviderError: the draft names a provider that is not configured.
             InvalidFieldsError: the model or the schema cannot be used.
         """
-        return self._ask_once.ask(
-            self.question(draft),
-            Asker(tenant=caller.tenant, user_id=user_id),
-            Scope(tenant=caller.tenant, user_id=user_id if self._is_scope_user else None),
-            rules,
-        )
-
-    def question(self, draft: Draft) -> Question:
-        """Return the draft with everything filled in that it left open."""
         provider = draft.provider or self._defaults.provider
         if provider not in self._defaults.models:
             raise UnknownProviderError(provider)

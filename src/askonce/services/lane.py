@@ -26,12 +26,17 @@ class Lane:
             if self._busy >= self._limit:
                 raise OverloadedError
             self._busy += 1
-        self._threads.submit(call).add_done_callback(self._leave)
+        try:
+            self._threads.submit(call).add_done_callback(self._leave)
+        except RuntimeError as error:
+            self._leave()
+            # The lane is closed: this process is about to end.
+            raise OverloadedError from error
 
     def close(self) -> None:
         """Wait for the calls that were taken on: they are being paid for."""
         self._threads.shutdown(wait=True)
 
-    def _leave(self, _done: "Future[None]") -> None:
+    def _leave(self, _done: "Future[None] | None" = None) -> None:
         with self._lock:
             self._busy -= 1

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from askonce.core import failures
 from askonce.core.access import Asker
-from askonce.core.answers import Answer, FinishReason
+from askonce.core.answers import Answer, Delta, Finished, FinishReason
 from askonce.core.attempts import Outcome
 from askonce.core.caching import is_worth_keeping
 from askonce.core.clock import Clock, Deadline
@@ -23,8 +23,10 @@ from askonce.core.errors import (
 )
 from askonce.core.flights import FlightState, Lease
 from askonce.core.landings import Landed
-from askonce.core.ports import Chain, Ledger, Transaction
+from askonce.core.ports import Chain, Journal, Ledger, Transaction
 from askonce.core.questions import Question
+from askonce.core.tapes import Tape
+from askonce.services.giving import settle
 from askonce.services.heartbeat import Heartbeat
 from askonce.services.structured import fits
 from askonce.telemetry import log
@@ -44,8 +46,13 @@ class Order:
     question: Question
     asker: Asker
     lease: Lease
-    is_cacheable: bool
+    # False for a call outside the cache, which no row in the flight table stands for.
+    has_lease: bool
+    # Whether the answer may become a cache entry.
+    is_kept: bool
     deadline: Deadline
+    # Where to write the answer as it is made, if anybody wants to read it so.
+    tape: Tape | None = None
 
 
 class Leader:
@@ -74,7 +81,7 @@ class Leader:
         Raises:
             LeaseLostError: another process leads this flight now.
         """
-        if order.is_cacheable and not tx.flights.holds(order.lease):
+        if order.has_lease and not tx.flights.holds(order.lease):
             raise LeaseLostError
         return tx.attempts.open(
             order.asker,
@@ -83,6 +90,13 @@ class Leader:
             provider=provider,
             model=model,
             at=self._clock.now(),
+        )
+
+    def open_first(self, order: Order) -> int:
+        """Write the intent to make a call that no claim was written for."""
+        return self.write(
+            lambda tx: self.open_attempt(tx, order, order.question.provider, order.question.model),
+            order,
         )
 
     def lead(self, order: Order, *, attempt_id: int) -> Landed:
@@ -94,11 +108,11 @@ class Leader:
             DatabaseUnavailableError: the answer could not be committed for a whole minute.
         """
         journal = LedgerJournal(self, order, attempt_id)
-        if order.is_cacheable:
+        if order.has_lease:
             self._heartbeat.start(order.lease.fingerprint)
         try:
             # No transaction is open here: a slow provider must not hold a connection.
-            answer = self._chain.complete(order.question, order.deadline, journal)
+            answer = self._answer(order, journal)
             return self._keep(order, answer, journal.attempt_id)
         except ProviderError as error:
             self._end(order, error)
@@ -109,7 +123,9 @@ class Leader:
             self._end(order, ProviderExhaustedError(order.question.provider, "internal error"))
             raise
         finally:
-            self._heartbeat.stop(order.lease.fingerprint)
+            # A call outside the cache must not silence the flight of the same question.
+            if order.has_lease:
+                self._heartbeat.stop(order.lease.fingerprint)
 
     def settle(self, order: Order, attempt_id: int, outcome: Outcome, reason: str) -> None:
         """Write that a call gave nothing."""
@@ -121,6 +137,17 @@ class Leader:
     def write(self, work: Callable[[Transaction], T], order: Order) -> T:
         """Commit `work` and return what it gave."""
         return self._ledger.write(work, key=order.lease.fingerprint).result()
+
+    def _answer(self, order: Order, journal: Journal) -> Answer:
+        if order.tape is None:
+            return self._chain.complete(order.question, order.deadline, journal)
+        for event in self._chain.stream(order.question, order.deadline, journal):
+            match event:
+                case Delta(piece):
+                    order.tape.write(piece)
+                case Finished(answer):
+                    return answer
+        raise AssertionError("a stream that ends without Finished raises")
 
     def _keep(self, order: Order, answer: Answer, attempt_id: int) -> Landed:
         if answer.finish_reason is not FinishReason.REFUSAL and not fits(order.question, answer):
@@ -160,20 +187,22 @@ class Leader:
             fingerprint=order.lease.fingerprint,
             at=now,
         )
-        is_worth_keeping_it = is_worth_keeping(answer)
-        is_kept = order.is_cacheable and tx.flights.land(
+        may_keep = order.is_kept and is_worth_keeping(answer)
+        has_landed = order.has_lease and tx.flights.land(
             order.lease,
             answer_id=answer_id,
             stored_at=now,
-            expires_at=now + self._cache_ttl if is_worth_keeping_it else now,
+            expires_at=now + self._cache_ttl if may_keep else now,
         )
         tx.attempts.settle(attempt_id, Outcome.ANSWERED, at=now, answer=answer, answer_id=answer_id)
         paid = tx.analyses.add(order.asker, answer_id, cached=False, at=now)
-        return Landed(answer_id=answer_id, paid=paid, is_kept=is_kept and is_worth_keeping_it)
+        if paid is not None:
+            settle(tx, order.asker, paid)
+        return Landed(answer_id=answer_id, paid=paid, is_kept=has_landed and may_keep)
 
     def _standing_answer(self, tx: Transaction, order: Order) -> int | None:
         """Return the answer that another leader of this epoch was quicker with."""
-        if not order.is_cacheable:
+        if not order.has_lease:
             return None
         seen = tx.flights.locked(order.lease.fingerprint)
         if seen is None or seen.epoch != order.lease.epoch or seen.state is not FlightState.DONE:
@@ -196,7 +225,7 @@ class Leader:
 
     def _end(self, order: Order, error: ProviderError) -> None:
         log.warning("provider_gave_up", provider=error.provider, reason=error.reason)
-        if not order.is_cacheable:
+        if not order.has_lease:
             return
         # Where even this cannot be written, the silent heartbeat ends the flight.
         with suppress(DatabaseUnavailableError):

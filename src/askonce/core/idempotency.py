@@ -1,0 +1,38 @@
+"""A client's word that two requests are one (draft-ietf-httpapi-idempotency-key-header)."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, auto
+
+KEPT_FOR = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyKey:
+    """A key as we keep it: where it counts, and which request it was sent with.
+
+    Both are SHA-256, so that nothing that a client sent is kept.
+    """
+
+    scope: bytes
+    digest: bytes
+
+    @classmethod
+    def of(cls, key: str, *, tenant: str, path: str, body: object) -> "IdempotencyKey":
+        """Return a tenant's key for one request; the spelling of its body does not count."""
+        return cls(scope=_sha256(tenant, key), digest=_sha256(path, body))
+
+
+class Repeat(Enum):
+    """Why a key cannot be used for a new request."""
+
+    # It came with another request before.
+    MISMATCH = auto()
+    # What it gave has been deleted since.
+    DELETED = auto()
+
+
+def _sha256(*facts: object) -> bytes:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).digest()

@@ -1,0 +1,87 @@
+"""The product's tables in memory, and triggers that tell what each transaction does to them."""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import StaticPool
+
+from askonce.db.rows import Row
+from tests.simulation.history import FlightSeen, Intent
+
+_ROW = ("fingerprint", "epoch", "fence", "beat", "state", "owner", "takeovers", "answer_id")
+
+
+class Tables:
+    """One connection for all schedules: SQLAlchemy compiles each statement once."""
+
+    def __init__(self) -> None:
+        engine = create_engine(
+            "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
+        )
+        Row.metadata.create_all(engine)
+        self.connection: Connection = engine.connect()
+        # What the running transaction has changed so far.
+        self.flights: list[tuple[bytes, FlightSeen | None]] = []
+        self.answers: list[tuple[int, str | None]] = []
+        self._raw: Any = self.connection.connection.driver_connection
+        self._raw.commit()
+        self._raw.execute("PRAGMA foreign_keys=ON")
+        self._raw.create_function("saw_flight", len(_ROW), self._saw_flight)
+        self._raw.create_function("saw_answer", 2, self._saw_answer)
+        new = ", ".join(f"NEW.{name}" for name in _ROW)
+        gone = "OLD.fingerprint" + ", NULL" * (len(_ROW) - 1)
+        for name, event, seen in (
+            ("made", "INSERT ON flights", f"saw_flight({new})"),
+            ("changed", "UPDATE ON flights", f"saw_flight({new})"),
+            ("removed", "DELETE ON flights", f"saw_flight({gone})"),
+            ("given", "INSERT ON answers", "saw_answer(NEW.id, NEW.result)"),
+            ("taken", "DELETE ON answers", "saw_answer(OLD.id, NULL)"),
+        ):
+            self._raw.execute(f"CREATE TEMP TRIGGER {name} AFTER {event} BEGIN SELECT {seen}; END")
+
+    def clear(self) -> None:
+        """Empty all tables; ids start at 1 again."""
+        self.connection.rollback()
+        tables = [table.name for table in reversed(Row.metadata.sorted_tables)]
+        for table in (*tables, "sqlite_sequence"):
+            self._raw.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+        self._raw.commit()
+        self.forget_changes()
+
+    def forget_changes(self) -> None:
+        self.flights.clear()
+        self.answers.clear()
+
+    def intent(self, attempt_id: int) -> Intent | None:
+        """Return the row of an attempt as it is now."""
+        row = self._raw.execute(
+            "SELECT id, epoch, fence, owner FROM attempts WHERE id = ?", (attempt_id,)
+        ).fetchone()
+        return None if row is None else Intent(*row)
+
+    def bought(self) -> dict[int, Intent]:
+        """Return which attempt bought each answer."""
+        rows = self._raw.execute(
+            "SELECT answer_id, id, epoch, fence, owner FROM attempts WHERE answer_id IS NOT NULL"
+        )
+        return {answer_id: Intent(*row) for answer_id, *row in rows}
+
+    def analyses(self) -> dict[int, str]:
+        """Return the whole history: the answer's text by the analysis' id."""
+        rows = self._raw.execute(
+            "SELECT analyses.id, result FROM analyses JOIN answers ON answers.id = answer_id"
+        )
+        return dict(rows.fetchall())
+
+    def _saw_flight(self, fingerprint: bytes, *row: Any) -> None:
+        self.flights.append((fingerprint, None if row[0] is None else FlightSeen(*row)))
+
+    def _saw_answer(self, answer_id: int, text: str | None) -> None:
+        self.answers.append((answer_id, text))
+
+
+@cache
+def shared_tables() -> Tables:
+    """Return the tables that all schedules use, one after another."""
+    return Tables()
