@@ -114,6 +114,7 @@ class Process:
             clock=clock,
             owner=owner,
             cache_ttl=timedelta(seconds=settings.cache_ttl),
+            most_calls=settings.max_tries,
         )
         flying = Flying(
             ledger=self.ledger,

@@ -17,9 +17,8 @@ class Service:
     """A running application; `client` talks to it as any HTTP client would."""
 
     def __init__(self, database_url: str, provider: FakeProvider, **changes: Any) -> None:
-        settings = Settings(
-            _env_file=None, database_url=database_url, provider="claude", max_tries=1, **changes
-        )
+        chosen = {"provider": "claude", "max_tries": 1} | changes
+        settings = Settings(_env_file=None, database_url=database_url, **chosen)
         others = {"openai": FakeProvider("openai"), "local": FakeProvider("local")}
         app, self.process = build(
             settings, providers={"claude": provider, **others}, clock=SystemClock()

@@ -68,6 +68,14 @@ class Chain(Protocol):
             LeaseLostError: as the journal's.
         """
 
+    def once(self, question: Question, deadline: Deadline, journal: Journal) -> Answer:
+        """Return the answer of a single try at the question's own provider.
+
+        Raises:
+            ProviderExhaustedError: it failed.
+            ProviderRejectedError, InputTooLongError: as the provider's own.
+        """
+
     def stream(
         self, question: Question, deadline: Deadline, journal: Journal
     ) -> Iterator[Delta | Finished]:

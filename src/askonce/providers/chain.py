@@ -52,6 +52,18 @@ class ProviderChain:
         tries = self._tries(question, deadline, journal)
         return self._retried(tries, tries.once)
 
+    def once(self, question: Question, deadline: Deadline, journal: Journal) -> Answer:
+        """Return the answer of a single try at the question's own provider.
+
+        Raises:
+            ProviderExhaustedError: it failed.
+            ProviderRejectedError, InputTooLongError: as the provider's own.
+        """
+        try:
+            return self._tries(question, deadline, journal).once()
+        except ProviderUnavailableError as error:
+            raise _exhausted(error) from error
+
     def stream(
         self, question: Question, deadline: Deadline, journal: Journal
     ) -> Iterator[Delta | Finished]:

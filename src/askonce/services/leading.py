@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -28,7 +28,7 @@ from askonce.core.questions import Question
 from askonce.core.tapes import Tape
 from askonce.services.giving import settle
 from askonce.services.heartbeat import Heartbeat
-from askonce.services.structured import fits
+from askonce.services.repair import asked_again, mended, together
 from askonce.telemetry import log
 
 T = TypeVar("T")
@@ -53,6 +53,8 @@ class Order:
     deadline: Deadline
     # Where to write the answer as it is made, if anybody wants to read it so.
     tape: Tape | None = None
+    # An answer that was paid for before, but did not fit the schema.
+    spent: Answer | None = None
 
 
 class Leader:
@@ -67,6 +69,7 @@ class Leader:
         clock: Clock,
         owner: str,
         cache_ttl: timedelta,
+        most_calls: int,
     ) -> None:
         self._chain = chain
         self._ledger = ledger
@@ -74,6 +77,7 @@ class Leader:
         self._clock = clock
         self._owner = owner
         self._cache_ttl = cache_ttl
+        self._most_calls = most_calls
 
     def open_attempt(self, tx: Transaction, order: Order, provider: str, model: str) -> int:
         """Write the intent to call, and return its id.
@@ -113,7 +117,11 @@ class Leader:
         try:
             # No transaction is open here: a slow provider must not hold a connection.
             answer = self._answer(order, journal)
-            return self._keep(order, answer, journal.attempt_id)
+            fitting = mended(order.question, answer)
+            if fitting is None:
+                fitting = self._second_answer(order, journal, answer)
+                order = replace(order, spent=answer)
+            return self._keep(order, fitting, journal.attempt_id)
         except ProviderError as error:
             self._end(order, error)
             raise
@@ -149,15 +157,33 @@ class Leader:
                     return answer
         raise AssertionError("a stream that ends without Finished raises")
 
+    def _second_answer(self, order: Order, journal: "LedgerJournal", first: Answer) -> Answer:
+        """Ask once more where an answer does not fit its schema, saying what is wrong with it.
+
+        Raises:
+            InvalidAnswerError: that would not help, may not be done, or did not help.
+        """
+        self._commit(order, lambda tx: self._refused(tx, journal, first))
+        has_gone_out = order.tape is not None and not order.tape.is_blank()
+        is_cut = first.finish_reason is FinishReason.LENGTH
+        if has_gone_out or is_cut or journal.calls >= self._most_calls:
+            raise InvalidAnswerError(first.provider, "does not fit the schema")
+        again = replace(
+            asked_again(order.question, first), provider=first.provider, model=first.model
+        )
+        second = self._chain.once(again, order.deadline, journal)
+        fitting = mended(order.question, second)
+        if fitting is None:
+            self._commit(order, lambda tx: self._refused(tx, journal, second))
+            raise InvalidAnswerError(second.provider, "does not fit the schema, twice")
+        return fitting
+
+    def _refused(self, tx: Transaction, journal: "LedgerJournal", answer: Answer) -> None:
+        """Write that an answer was paid for which cannot be given."""
+        tx.attempts.settle(journal.attempt_id, Outcome.INVALID, at=self._clock.now(), answer=answer)
+        journal.close()
+
     def _keep(self, order: Order, answer: Answer, attempt_id: int) -> Landed:
-        if answer.finish_reason is not FinishReason.REFUSAL and not fits(order.question, answer):
-            self._commit(
-                order,
-                lambda tx: tx.attempts.settle(
-                    attempt_id, Outcome.INVALID, at=self._clock.now(), answer=answer
-                ),
-            )
-            raise InvalidAnswerError(answer.provider, "does not fit the schema")
         landed = self._commit(order, lambda tx: self._kept(tx, order, answer, attempt_id))
         log.info(
             "answer_kept",
@@ -182,7 +208,7 @@ class Leader:
         now = self._clock.now()
         answer_id = tx.answers.add(
             order.question,
-            answer,
+            answer if order.spent is None else together(answer, order.spent),
             tenant=order.asker.tenant,
             fingerprint=order.lease.fingerprint,
             at=now,
@@ -241,6 +267,7 @@ class LedgerJournal:
         self._leader = leader
         self._order = order
         self.attempt_id = attempt_id
+        self.calls = 1
         # The first intent was written together with the claim: one commit for both.
         self._is_open = True
 
@@ -250,10 +277,15 @@ class LedgerJournal:
         self.attempt_id = self._leader.write(
             lambda tx: self._leader.open_attempt(tx, self._order, provider, model), self._order
         )
+        self.calls += 1
         self._is_open = True
 
     def failed(self, error: ProviderError) -> None:
         is_unknown = isinstance(error, ProviderUnavailableError) and error.may_be_paid
         outcome = Outcome.UNKNOWN if is_unknown else Outcome.FAILED
         self._leader.settle(self._order, self.attempt_id, outcome, error.reason)
+        self.close()
+
+    def close(self) -> None:
+        """Note that the attempt has been settled: the next call needs one of its own."""
         self._is_open = False

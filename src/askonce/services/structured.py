@@ -1,7 +1,9 @@
 """Checks answers against the JSON Schema that was asked for, whatever the provider promised."""
 
 import json
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -9,6 +11,8 @@ import jsonschema_rs
 from askonce.core.answers import Answer, FinishReason
 from askonce.core.questions import Question
 from askonce.core.schemas import MAX_BYTES, SchemaRefusedError, check_shape
+
+_MOST_COMPLAINTS = 10
 
 
 def checked_schema(schema: dict[str, Any]) -> str:
@@ -40,15 +44,25 @@ def fits(question: Question, answer: Answer) -> bool:
 
     A cut answer never fits, even where it happens to parse.
     """
+    return next(complaints(question, answer), None) is None
+
+
+def complaints(question: Question, answer: Answer) -> Iterator[str]:
+    """Yield what is wrong with an answer, in words for the model; the first few things."""
     if question.output_schema is None:
-        return True
+        return
     if answer.finish_reason is not FinishReason.STOP:
-        return False
+        yield "It was cut."
+        return
     try:
         data = json.loads(answer.text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        return False
-    return _validator(question.output_schema).is_valid(data)
+        yield "It is not JSON."
+        return
+    errors = _validator(question.output_schema).iter_errors(data)
+    for error in islice(errors, _MOST_COMPLAINTS):
+        place = "/".join(str(step) for step in error.instance_path)
+        yield f"at /{place}: {error.message}"
 
 
 @lru_cache(maxsize=256)
