@@ -17,12 +17,11 @@ class Service:
     """A running application; `client` talks to it as any HTTP client would."""
 
     def __init__(self, database_url: str, provider: FakeProvider, **changes: Any) -> None:
-        chosen = {"provider": "claude", "max_tries": 1} | changes
+        chosen: dict[str, Any] = {"provider": "claude", "max_tries": 1} | changes
         settings = Settings(_env_file=None, database_url=database_url, **chosen)
-        others = {"openai": FakeProvider("openai"), "local": FakeProvider("local")}
-        app, self.process = build(
-            settings, providers={"claude": provider, **others}, clock=SystemClock()
-        )
+        self.openai, self.local = FakeProvider("openai"), FakeProvider("local")
+        providers = {"claude": provider, "openai": self.openai, "local": self.local}
+        app, self.process = build(settings, providers=providers, clock=SystemClock())
         self.client = TestClient(app, raise_server_exceptions=False)
 
 
