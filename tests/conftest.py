@@ -31,6 +31,14 @@ def _stay_on_this_machine() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _spool_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Without this, applications over PostgreSQL would make folders where the tests are run."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("ASKONCE_SPOOL", str(tmp_path_factory.mktemp("spool")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def sqlite_templates(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplates:
     return SqliteTemplates(tmp_path_factory.mktemp("sqlite"))

@@ -7,6 +7,8 @@ from typing import Any
 from askonce.core.access import Asker, Caller
 from askonce.core.answers import Answer, FinishReason
 from askonce.core.caching import Accepted
+from askonce.core.flights import Lease
+from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -42,3 +44,20 @@ def an_answer(**changes: Any) -> Answer:
         "cost": Decimal("0.000213"),
     }
     return Answer(**facts | changes)
+
+
+def a_purchase(**changes: Any) -> Purchase:
+    """Return an answer that came for Alice's question, and may be kept."""
+    facts: dict[str, Any] = {
+        "question": a_question(),
+        "asker": ALICE,
+        "lease": Lease(fingerprint=KEY, epoch=1, fence=1),
+        "has_lease": True,
+        "is_kept": True,
+        "owner": "dead",
+        "attempt_id": 1,
+        "answer": an_answer(),
+        "spent": None,
+        "at": NOW,
+    }
+    return Purchase(**facts | changes)

@@ -95,6 +95,7 @@ class Servers:
 
     def __init__(self, folder: Path, stub: StubProvider) -> None:
         self._folder = folder
+        self._spool = folder / "spool"
         self._stub = stub
         self._started: list[Server] = []
 
@@ -108,7 +109,7 @@ class Servers:
             ASKONCE_DATABASE_URL=database_url,
             OPENAI_API_KEY="stub",
             OPENAI_BASE_URL=self._stub.openai_url,
-            **settings,
+            **{"ASKONCE_SPOOL": self._spool, **settings},
         )
 
     def begin_bare(self, *command: str, **settings: object) -> Server:
@@ -124,6 +125,10 @@ class Servers:
         )
         self._started.append(server)
         return server
+
+    def spooled(self) -> list[Path]:
+        """Return the files of paid answers that wait for their commit."""
+        return list(self._spool.glob("*/*.json"))
 
     def stop(self) -> None:
         for server in self._started:

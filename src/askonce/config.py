@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from askonce.core.errors import ConfigurationError
 
@@ -45,12 +46,18 @@ class Settings(BaseSettings):
     openai_model: str = Field(default="gpt-6-luna", min_length=1, max_length=128)
     max_output_tokens: int = Field(default=1024, ge=1, le=1_000_000)
 
+    spool: Path | None = None
+    commit_patience: Seconds = 60.0
+
     cache_ttl: Annotated[int, Field(ge=0, le=10 * 365 * 86_400)] = 86_400
     cache_scope: Literal["tenant", "user"] = "tenant"
 
     provider_timeout: Seconds = 30.0
     deadline: Seconds = 60.0
     max_tries: int = Field(default=3, ge=1, le=20)
+    fallbacks: Annotated[tuple[ProviderName, ...], NoDecode] = ()
+    circuit_failures: int = Field(default=20, ge=1, le=1_000_000)
+    circuit_seconds: Seconds = 30.0
     max_calls: int = Field(default=128, ge=1, le=10_000)
     max_queue: int = Field(default=2000, ge=0, le=1_000_000)
 
@@ -63,6 +70,22 @@ class Settings(BaseSettings):
     heartbeat: Seconds = 1.0
     lease: Seconds = 5.0
 
+    @field_validator("fallbacks", mode="before")
+    @classmethod
+    def _listed(cls, written: Any) -> Any:
+        """Return the names in a list that is separated by commas."""
+        return (
+            [name.strip() for name in written.split(",")] if isinstance(written, str) else written
+        )
+
+    @field_validator("fallbacks")
+    @classmethod
+    def _each_once(cls, names: tuple[ProviderName, ...]) -> tuple[ProviderName, ...]:
+        if len(set(names)) < len(names):
+            message = "names a provider twice"
+            raise ValueError(message)
+        return names
+
 
 def load_settings() -> Settings:
     """Read the settings.
@@ -74,7 +97,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        message = f"{_variable(first['loc'])}: {first['msg']}"
+        message = f"{_variable(first['loc'])}: {first['msg'].removeprefix('Value error, ')}"
         raise ConfigurationError(message) from None
 
 

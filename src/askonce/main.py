@@ -1,15 +1,13 @@
 """The composition root: builds everything from Settings, and decides nothing."""
 
-import os
 import random
 import secrets
-import tempfile
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 
-from askonce.config import Settings, load_settings
+from askonce.config import Settings
+from askonce.core.caching import CLOCK_SKEW
 from askonce.core.clock import Clock, SystemClock
 from askonce.core.errors import ConfigurationError
 from askonce.core.flights import LeaseTimes
@@ -18,32 +16,36 @@ from askonce.db import migrating
 from askonce.db.database import SqlDatabase
 from askonce.db.ledger import GroupCommitLedger
 from askonce.db.liveness import LockedFiles
+from askonce.db.places import liveness_folder, spool_folder
+from askonce.db.spool import FileSpool
 from askonce.http import app as http
 from askonce.providers import local
 from askonce.providers.chain import ProviderChain
+from askonce.providers.circuit import Circuits
 from askonce.providers.claude import ClaudeProvider
 from askonce.providers.openai import OpenAIProvider
 from askonce.providers.prices import Prices
 from askonce.services.analyses import Analyses, Defaults
 from askonce.services.ask_once import AskOnce
+from askonce.services.door import Door
 from askonce.services.flying import Flying
 from askonce.services.health import Health
 from askonce.services.heartbeat import Heartbeat
 from askonce.services.lane import Lane
 from askonce.services.leading import Leader
+from askonce.services.recovery import Recovery
 from askonce.services.watch import Watch
 from askonce.telemetry import log
 
 
-def serve_app() -> http.Application:
-    """Return the application as the environment configures it; `askonce serve` runs it.
+def assemble(settings: Settings) -> tuple[http.Application, "Process"]:
+    """Return what `askonce serve` runs.
 
     Raises:
-        ConfigurationError: a setting is wrong.
+        ConfigurationError: a setting cannot be followed.
     """
-    settings = load_settings()
     log.configure(settings.log_level)
-    return create_app(settings)
+    return build(settings, providers=None, clock=SystemClock())
 
 
 def migrate(settings: Settings) -> None:
@@ -58,21 +60,6 @@ def migrate(settings: Settings) -> None:
         migrating.upgrade(database)
     finally:
         database.close()
-
-
-def create_app(
-    settings: Settings,
-    *,
-    providers: Mapping[str, Provider] | None = None,
-    clock: Clock | None = None,
-) -> http.Application:
-    """Return the application. Tests give `providers` of their own, and a `clock`.
-
-    Raises:
-        ConfigurationError: no provider is configured, or the default one is not.
-    """
-    app, _ = build(settings, providers=providers, clock=clock or SystemClock())
-    return app
 
 
 def build(
@@ -90,11 +77,14 @@ class Process:
         self, settings: Settings, *, providers: Mapping[str, Provider] | None, clock: Clock
     ) -> None:
         owner = secrets.token_hex(16)
+        self.door = Door()
         self.providers = providers if providers is not None else configured_providers(settings)
         self._default = default_provider(settings, self.providers)
+        models = default_models(settings, self.providers)
+        self._fallbacks = fallbacks(settings, models)
         self.database = SqlDatabase(settings.database_url)
         self.ledger = GroupCommitLedger(self.database)
-        self.liveness = LockedFiles(_liveness_folder(self.database), owner)
+        self.liveness = LockedFiles(liveness_folder(self.database), owner)
         self.heartbeat = Heartbeat(self.ledger, owner=owner, seconds=settings.heartbeat)
         self.lane = Lane(slots=settings.max_calls, queue=settings.max_queue)
         self.watch = Watch(
@@ -104,23 +94,47 @@ class Process:
             times=LeaseTimes(heartbeat=settings.heartbeat, lease=settings.lease),
             clock=clock,
         )
-        chain = ProviderChain(
-            self.providers, max_tries=settings.max_tries, clock=clock, random=random.SystemRandom()
+        self.circuits = Circuits(
+            failures=settings.circuit_failures, seconds=settings.circuit_seconds, clock=clock
         )
-        leader = Leader(
+        chain = ProviderChain(
+            self.providers,
+            fallbacks=self._fallbacks,
+            circuits=self.circuits,
+            max_tries=settings.max_tries,
+            clock=clock,
+            random=random.SystemRandom(),
+        )
+        cache_ttl = timedelta(seconds=settings.cache_ttl)
+        spool = FileSpool(spool_folder(self.database, settings.spool))
+        self.recovery = Recovery(
+            database=self.database,
+            ledger=self.ledger,
+            spool=spool,
+            liveness=self.liveness,
+            clock=clock,
+            owner=owner,
+            cache_ttl=cache_ttl,
+            given_up_after=timedelta(seconds=settings.deadline + settings.commit_patience)
+            + CLOCK_SKEW,
+        )
+        self.leader = Leader(
             chain=chain,
             ledger=self.ledger,
             heartbeat=self.heartbeat,
             clock=clock,
             owner=owner,
-            cache_ttl=timedelta(seconds=settings.cache_ttl),
-            most_calls=settings.max_tries,
+            cache_ttl=cache_ttl,
+            spool=spool,
+            recovery=self.recovery,
+            commit_patience=settings.commit_patience,
         )
         flying = Flying(
             ledger=self.ledger,
-            leader=leader,
+            leader=self.leader,
             watch=self.watch,
             lane=self.lane,
+            recovery=self.recovery,
             clock=clock,
             owner=owner,
         )
@@ -128,7 +142,6 @@ class Process:
             ledger=self.ledger, flying=flying, clock=clock, deadline_seconds=settings.deadline
         )
         self.health = Health(self.database)
-        models = default_models(settings, self.providers)
         self.parts = http.Parts(
             analyses=Analyses(
                 ask_once=ask_once,
@@ -139,6 +152,7 @@ class Process:
                     models=models,
                     fixed=frozenset({local.LocalProvider.name}),
                     max_output_tokens=settings.max_output_tokens,
+                    fallbacks=tuple(self._fallbacks),
                 ),
                 is_scope_user=settings.cache_scope == "user",
             ),
@@ -146,26 +160,44 @@ class Process:
             clock=clock,
             provider=self._default,
             model=models[self._default],
-            is_ready=lambda: self._is_ready,
+            door=self.door,
             new_id=lambda: secrets.token_hex(16),
             start=self.start,
             stop=self.stop,
         )
-        self._is_ready = False
 
     def start(self) -> None:
-        """Migrate, then take requests."""
+        """Migrate, look for what was left behind, then take requests."""
         migrating.upgrade(self.database)
+        self.recovery.start()
         # An SDK takes seconds to import: better now than within somebody's first request.
-        warm = getattr(self.providers[self._default], "warm", None)
-        if warm is not None:
-            threading.Thread(target=warm, name="warm", daemon=True).start()
-        self._is_ready = True
+        threading.Thread(target=self._warm, name="warm", daemon=True).start()
+        self.door.open()
+
+    def _warm(self) -> None:
+        for name in dict.fromkeys([self._default, *self._fallbacks]):
+            warm = getattr(self.providers[name], "warm", None)
+            if warm is not None:
+                warm()
+
+    def drain(self) -> None:
+        """Take on nothing new; what is running goes on."""
+        self.door.close()
+
+    def hurry(self) -> None:
+        """Let go of paid answers that cannot be committed: they are in the spool."""
+        self.leader.hurry()
+
+    def is_idle(self) -> bool:
+        """Return whether nothing is being answered, asked or written here."""
+        return self.door.is_empty() and self.lane.is_idle()
 
     def stop(self) -> None:
         """Finish the calls that are being paid for, write what waits, and go."""
-        self._is_ready = False
+        self.drain()
+        self.hurry()
         self.lane.close()
+        self.recovery.close()
         self.watch.close()
         self.heartbeat.close()
         self.ledger.close()
@@ -232,8 +264,14 @@ def default_models(settings: Settings, providers: Mapping[str, Provider]) -> dic
     return {name: models.get(name, name) for name in providers}
 
 
-def _liveness_folder(database: SqlDatabase) -> Path:
-    """Return where the processes of this host that share a database hold their locks."""
-    if database.is_sqlite:
-        return database.path_beside(".live")
-    return Path(tempfile.gettempdir()) / f"askonce-{os.getuid()}"
+def fallbacks(settings: Settings, models: Mapping[str, str]) -> dict[str, str]:
+    """Return who is asked where another provider cannot answer, and with which model, in order.
+
+    Raises:
+        ConfigurationError: one of them is not configured.
+    """
+    for name in settings.fallbacks:
+        if name not in models:
+            message = f"ASKONCE_FALLBACKS names {name}, but that provider is not configured"
+            raise ConfigurationError(message)
+    return {name: models[name] for name in settings.fallbacks}

@@ -39,7 +39,7 @@ def test_what_exceeds_the_queue_is_refused_at_once(
     known = analyze(server, "What is known already?")
 
     with under_way(
-        *(question(server, f"Question {number}? [[slow=2]]") for number in range(4))
+        *(question(server, f"Question {number}? [[slow=1]]") for number in range(4))
     ) as replies:
         until(lambda: int(stub.state()["running"]) == 2)
         refused = at_once([question(server, f"One too many: {number}") for number in range(3)])

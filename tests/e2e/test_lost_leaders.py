@@ -12,7 +12,7 @@ from tests.stub.client import StubProvider
 # The first call for it takes longer than anybody waits here, the second one no time.
 SLOW_ONCE = "Who answers this? [[slow=20 times=1]]"
 SLOW_ALWAYS = "Who survives this? [[slow=20]]"
-SLOW_AND_SURE = "Who has patience? [[slow=3]]"
+SLOW_AND_SURE = "Who has patience? [[slow=2]]"
 
 LIVELY = {"ASKONCE_HEARTBEAT": 0.2, "ASKONCE_LEASE": 0.6}
 # A process that is frozen while it beats would keep its place as SQLite's one writer.
@@ -38,27 +38,28 @@ def test_a_waiter_takes_over_from_a_killed_leader(
     servers: Servers, stub: StubProvider, database_url: str
 ) -> None:
     leader, waiter = servers.start(database_url), servers.start(database_url)
-    before = [analyze(leader, f"Before {number}").json for number in range(3)]
+    before = [analyze(server, f"Asked at {server.port}").json for server in (leader, waiter)]
 
     with led_and_waited_for(leader, waiter, SLOW_ONCE, stub) as (_, replies):
         leader.kill()
-        took = until(lambda: len(stub.calls()) == 5)
+        took = until(lambda: len(stub.calls()) == 4)
         reply = replies()[0]
 
     assert (reply.status, reply.json["cached"]) == (200, False)
-    assert took < 1
+    # Waiting for the lease alone would take more than five seconds.
+    assert took < 2
     assert [row["id"] for row in history(waiter, "wim")] == [reply.json["id"]]
     assert [row["id"] for row in history(waiter)] == [row["id"] for row in reversed(before)]
-    assert [(attempt.outcome, attempt.reason) for attempt in attempts(database_url)[3:]] == [
+    assert [(attempt.outcome, attempt.reason) for attempt in attempts(database_url)[2:]] == [
         ("unknown", "process died"),
         ("answered", None),
     ]
 
 
 def test_who_comes_after_a_killed_leader_takes_over_too(
-    servers: Servers, stub: StubProvider, database_url: str
+    servers: Servers, stub: StubProvider, sqlite_url: str
 ) -> None:
-    leader, later = servers.start(database_url), servers.start(database_url)
+    leader, later = servers.start(sqlite_url), servers.start(sqlite_url)
 
     with under_way(question(leader, SLOW_ONCE)):
         until(lambda: len(stub.calls()) == 1)
@@ -66,33 +67,34 @@ def test_who_comes_after_a_killed_leader_takes_over_too(
     reply = analyze(later, SLOW_ONCE)
 
     assert reply.status == 200
-    assert reply.seconds < 3
-    assert outcomes(database_url) == ["unknown", "answered"]
+    assert reply.seconds < 5
+    assert outcomes(sqlite_url) == ["unknown", "answered"]
 
 
 def test_a_question_whose_leader_dies_twice_is_given_up(
-    servers: Servers, stub: StubProvider, database_url: str
+    servers: Servers, stub: StubProvider, sqlite_url: str
 ) -> None:
-    first, second, third = [servers.start(database_url) for _ in range(3)]
+    first, second, third = [servers.start(sqlite_url) for _ in range(3)]
 
-    with led_and_waited_for(first, second, SLOW_ALWAYS, stub) as (_, _second):
+    with led_and_waited_for(first, second, SLOW_ALWAYS, stub):
+        first.kill()
+        until(lambda: len(stub.calls()) == 2)
+        # Only now: else this one may be the quicker to take over.
         with under_way(question(third, SLOW_ALWAYS)) as replies:
-            first.kill()
-            until(lambda: len(stub.calls()) == 2)
             second.kill()
             reply = replies()[0]
 
     assert (reply.status, reply.problem) == (504, "provider-exhausted")
     assert reply.headers["x-should-retry"] == "false"
-    assert outcomes(database_url) == ["unknown", "unknown"]
+    assert outcomes(sqlite_url) == ["unknown", "unknown"]
     assert len(stub.calls()) == 2
 
 
 def test_a_slow_leader_that_lives_is_not_replaced(
-    servers: Servers, stub: StubProvider, database_url: str
+    servers: Servers, stub: StubProvider, postgres_url: str
 ) -> None:
-    leader = servers.start(database_url, **LIVELY)
-    waiter = servers.start(database_url, **LIVELY)
+    leader = servers.start(postgres_url, **LIVELY)
+    waiter = servers.start(postgres_url, **LIVELY)
 
     with led_and_waited_for(leader, waiter, SLOW_AND_SURE, stub) as (leaders, waiters):
         led, waited = leaders()[0], waiters()[0]
@@ -107,7 +109,7 @@ def test_a_frozen_leader_is_replaced_and_cannot_change_the_answer_that_was_given
 ) -> None:
     leader = servers.start(database_url, **SILENT)
     waiter = servers.start(database_url, **LIVELY)
-    text = "Who wakes up too late? [[slow=3 times=1]]"
+    text = "Who wakes up too late? [[slow=2 times=1]]"
 
     with led_and_waited_for(leader, waiter, text, stub) as (leaders, waiters):
         leader.freeze()

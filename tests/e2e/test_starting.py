@@ -1,9 +1,27 @@
+"""How a server starts, alone and among others, from a checkout and from a wheel."""
+
+import subprocess
+import sys
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.asking import analyze, history
+from tests.e2e.asking import analyze, get, history
 from tests.serving import Servers
+
+ROOT = Path(__file__).parents[2]
+
+WRONG = [
+    ("ASKONCE_MAX_CALLS", "0"),
+    ("ASKONCE_DEADLINE", "nan"),
+    ("ASKONCE_CACHE_SCOPE", "planet"),
+    ("ASKONCE_PROVIDER", "gemini"),
+    ("ASKONCE_PROVIDER", "claude"),
+    ("ASKONCE_HOST", "192.0.2.1"),
+    ("ASKONCE_DATABASE_URL", "mysql://ann:secret@localhost/askonce"),
+    ("ASKONCE_DATABASE_URL", "postgresql://ann:secret@127.0.0.1:port/askonce"),
+    ("ASKONCE_DATABASE_URL", "postgresql://ann:secret@127.0.0.1:9/askonce"),
+    ("ASKONCE_DATABASE_URL", "sqlite:///no/such/folder/secret.db"),
+    ("ASKONCE_DATABASE_URL", "sqlite:////bin/sh"),
+]
 
 
 def test_four_processes_may_start_at_one_moment_on_an_empty_database(
@@ -17,33 +35,50 @@ def test_four_processes_may_start_at_one_moment_on_an_empty_database(
     assert [len(history(server)) for server in ready] == [1, 1, 1, 1]
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("ASKONCE_PORT", "eighty"),
-        ("ASKONCE_MAX_CALLS", "0"),
-        ("ASKONCE_CACHE_TTL", "-1"),
-        ("ASKONCE_DEADLINE", "nan"),
-        ("ASKONCE_PROVIDER", "gemini"),
-        ("ASKONCE_PROVIDER", "claude"),
-        ("ASKONCE_CACHE_SCOPE", "planet"),
-        ("ASKONCE_LOG_LEVEL", "LOUD"),
-        ("ASKONCE_HOST", "0.0.0.0"),  # noqa: S104 - it is refused
-        ("ASKONCE_DATABASE_URL", "mysql://root:secret@localhost/askonce"),
-        ("ASKONCE_DATABASE_URL", "sqlite:///no/such/folder/askonce.db"),
-        ("ASKONCE_DATABASE_URL", "sqlite:///"),
-        ("ASKONCE_DATABASE_URL", "postgresql://root:secret@127.0.0.1:9/askonce"),
-    ],
-)
-def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(
-    servers: Servers, name: str, value: str
-) -> None:
-    server = servers.begin_bare(OPENAI_API_KEY="stub", **{name: value})
+def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(servers: Servers) -> None:
+    started = [servers.begin_bare(OPENAI_API_KEY="stub", **{name: value}) for name, value in WRONG]
 
-    code = server.wait()
+    codes = [server.wait() for server in started]
+    lines = [server.log().splitlines() for server in started]
 
-    lines = server.log().splitlines()
-    assert code in {1, 2}
-    assert len(lines) == 1
-    assert name in lines[0]
-    assert "secret" not in lines[0]
+    assert set(codes) == {1, 2}
+    assert [len(said) for said in lines] == [1] * len(WRONG)
+    assert [name in said[0] for (name, _), said in zip(WRONG, lines, strict=True)] == [True] * 11
+    assert not any("secret" in said[0] for said in lines)
+
+
+def test_with_no_setting_at_all_the_embedded_model_answers(servers: Servers) -> None:
+    server = servers.begin_bare().wait_until_ready()
+
+    first = analyze(server, "Is this happy or angry? Two weeks late, and the wrong colour.")
+    second = analyze(server, "Is this happy or angry? Two weeks late, and the wrong colour.")
+
+    assert (first.status, second.status) == (200, 200)
+    assert (first.json["provider"], first.json["cached"]) == ("local", False)
+    assert (second.json["result"], second.json["cached"]) == (first.json["result"], True)
+    assert second.headers["cache-status"].startswith("askonce; hit; ttl=86")
+    assert second.seconds < 0.5
+
+
+def test_a_wheel_brings_all_that_it_needs(servers: Servers, tmp_path: Path) -> None:
+    built, installed = tmp_path / "dist", tmp_path / "site"
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(built)]
+    subprocess.run([*build, str(ROOT)], check=True, capture_output=True)
+    wheel = next(built.iterdir())
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    subprocess.run([*pip, "--target", str(installed), str(wheel)], check=True, capture_output=True)
+
+    server = servers.begin_bare(PYTHONPATH=installed).wait_until_ready()
+    where = subprocess.run(
+        [sys.executable, "-c", "import askonce; print(askonce.__file__)"],
+        env={"PYTHONPATH": str(installed)},
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert analyze(server, "hello").status == 200
+    assert get(server, "/docs").status == 200
+    assert get(server, "/docs/static/swagger-ui.css").status == 200
+    assert where.stdout.startswith(str(installed))

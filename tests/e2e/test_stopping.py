@@ -21,7 +21,7 @@ def test_a_call_in_flight_is_answered_before_the_process_ends(
 ) -> None:
     server = servers.start(sqlite_url, ASKONCE_WORKERS=workers)
 
-    with under_way(question(server, "Is there time for this? [[slow=1.5]]")) as replies:
+    with under_way(question(server, "Is there time for this? [[slow=1]]")) as replies:
         until(lambda: len(stub.calls()) == 1)
         server.terminate()
         reply = replies()[0]

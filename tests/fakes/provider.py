@@ -4,12 +4,24 @@ import re
 import threading
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 
 from askonce.core.answers import Answer, Delta, Finished, FinishReason
 from askonce.core.clock import Deadline
 from askonce.core.errors import ProviderError, ProviderUnavailableError
 from askonce.core.questions import Question
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenOff:
+    """An answer that is streamed up to `said`, and then breaks off with `error`."""
+
+    said: str
+    error: ProviderError
+
+
+Outcome = str | Answer | ProviderError | BrokenOff
 
 
 class FakeProvider:
@@ -24,14 +36,14 @@ class FakeProvider:
         self.name: str = name
         self.calls: list[Question] = []
         self.max_running = 0
-        self._script: deque[str | Answer | ProviderError] = deque()
+        self._script: deque[Outcome] = deque()
         self._lock = threading.Lock()
         self._may_answer = threading.Event()
         self._may_answer.set()
         self._running = 0
         self._has_call = threading.Condition(self._lock)
 
-    def will(self, *outcomes: str | Answer | ProviderError) -> None:
+    def will(self, *outcomes: Outcome) -> None:
         """Let the next calls end so, one each: a text or an answer is given, an error raised."""
         with self._lock:
             self._script.extend(outcomes)
@@ -54,6 +66,23 @@ class FakeProvider:
                 raise TimeoutError(f"{len(self.calls)} of {number} calls")
 
     def complete(self, question: Question, deadline: Deadline) -> Answer:
+        said = self._said(question, deadline)
+        if isinstance(said, BrokenOff):
+            raise said.error
+        return said
+
+    def stream(self, question: Question, deadline: Deadline) -> Iterator[Delta | Finished]:
+        said = self._said(question, deadline)
+        text = said.said if isinstance(said, BrokenOff) else said.text
+        for piece in re.findall(r"\S*\s*", text):
+            if piece:
+                yield Delta(piece)
+        if isinstance(said, BrokenOff):
+            raise said.error
+        yield Finished(said)
+
+    def _said(self, question: Question, deadline: Deadline) -> Answer | BrokenOff:
+        """Record a call, let it take its time, and return what it is answered with."""
         with self._lock:
             self.calls.append(question)
             number = len(self.calls)
@@ -69,16 +98,9 @@ class FakeProvider:
                 self._running -= 1
         if isinstance(outcome, ProviderError):
             raise outcome
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, Answer | BrokenOff):
             return outcome
         return self._answer(question, outcome or f"answer to {question.text} #{number}")
-
-    def stream(self, question: Question, deadline: Deadline) -> Iterator[Delta | Finished]:
-        answer = self.complete(question, deadline)
-        for piece in re.findall(r"\S*\s*", answer.text):
-            if piece:
-                yield Delta(piece)
-        yield Finished(answer)
 
     def _answer(self, question: Question, text: str) -> Answer:
         return Answer(

@@ -10,6 +10,8 @@ from tests.simulation.history import (
     AnswersChanged,
     Asked,
     CallBegan,
+    CallEnded,
+    Died,
     Event,
     FlightChanged,
     FlightSeen,
@@ -32,6 +34,7 @@ def violations(history: History) -> list[str]:
         *_going_back(history),
         *_taken_over_too_often(history),
         *_unjournalled_calls(history),
+        *_forgotten_answers(history),
         *overlapping_calls(history),
         *_back_from_the_dead(history),
         *_cached_after_deletion(history),
@@ -60,7 +63,7 @@ def _of_other_questions(history: History) -> Iterator[str]:
 def _not_the_entry(history: History) -> Iterator[str]:
     """A hit is what the cache held at some moment between the request and its answer."""
     asked = {event.request: event.at for event in _all(history, Asked)}
-    texts: dict[int | None, str] = {}
+    texts: dict[int, str] = {}
     for kept in _all(history, AnswersChanged):
         texts |= kept.texts
     for given in _all(history, Given):
@@ -69,7 +72,7 @@ def _not_the_entry(history: History) -> Iterator[str]:
         entries: set[str | None] = set()
         for change in _all(history, FlightChanged):
             if change.question == given.question and change.at <= given.at:
-                entry = texts.get(change.row.answer_id) if change.row else None
+                entry = texts.get(change.row.answer_id or 0) if change.row else None
                 entries = entries | {entry} if change.at >= asked[given.request] else {entry}
         if given.text not in entries:
             yield f"stale: request {given.request} got {given.text!r}, which was not the entry"
@@ -127,6 +130,17 @@ def _unjournalled_calls(history: History) -> Iterator[str]:
             yield f"unjournalled: call {call.call} of {call.process} with {call.intent}"
         else:
             used.add(call.intent.id)
+
+
+def _forgotten_answers(history: History) -> Iterator[str]:
+    """What a living process was given by a provider is booked in the end, whatever came between."""
+    dead = {event.process for event in _all(history, Died)}
+    answered = {event.call for event in _all(history, CallEnded) if event.reason is None}
+    for call in _all(history, CallBegan):
+        if call.call in answered and call.process not in dead and call.intent:
+            outcome = history.outcomes.get(call.intent.id)
+            if outcome not in ("answered", "duplicate"):
+                yield f"forgotten: call {call.call} of {call.process} ended as {outcome}"
 
 
 def _back_from_the_dead(history: History) -> Iterator[str]:

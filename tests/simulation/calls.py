@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import inf
 
-from tests.simulation.faults import HEARTBEAT
 from tests.simulation.history import (
     CallBegan,
     CallEnded,
@@ -27,6 +26,7 @@ from tests.simulation.history import (
     Intent,
     Left,
 )
+from tests.simulation.kinds import HEARTBEAT
 
 _MISSED_SECONDS = 1.5 * HEARTBEAT - 0.01
 

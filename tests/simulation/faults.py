@@ -1,116 +1,98 @@
-"""What goes wrong in one schedule: a random few kinds of fault, each at random moments."""
+"""What goes wrong in one schedule: a few kinds of fault, each at random moments."""
 
 from datetime import timedelta
-from enum import Enum, auto
 from typing import Final
 
+from tests.simulation.disk import Disk
 from tests.simulation.history import History, Noted
+from tests.simulation.kinds import DATABASE_FAULTS, HEARTBEAT, LEASE, PROCESS_FAULTS, Kind, Point
 from tests.simulation.process import Process
+from tests.simulation.themes import Theme
 from tests.simulation.world import World
 
-HEARTBEAT: Final = 0.2
-LEASE: Final = 1.0
-# Faults come within this time; then everything heals.
-FAULTY_SECONDS: Final = 6.0
-
-
-class Kind(Enum):
-    """A kind of fault. A schedule has some of them, so that they do not drown each other."""
-
-    CRASH = auto()
-    FREEZE = auto()
-    CUT_OFF = auto()
-    OUTAGE = auto()
-    READ_ONLY = auto()
-    STALL = auto()
-    LOST_ACKNOWLEDGEMENT = auto()
-    CLOCK_JUMP = auto()
-    PROVIDER_FAILURE = auto()
-    REMOVAL = auto()
-    NO_CACHE = auto()
-    NO_STORE = auto()
-
-
-class Point(Enum):
-    """A moment at which a process is struck more often than chance would have it."""
-
-    # Inside a transaction: on SQLite, everybody else waits.
-    LOCKED = auto()
-    # The commit is durable, and nobody has been told.
-    COMMITTED = auto()
-    # The attempt is written, and the provider not called yet.
-    CALLING = auto()
-    # The provider has answered, and nothing is written yet.
-    ANSWERED = auto()
-
-
-_ODDS: Final = {
-    Point.LOCKED: 0.02,
-    Point.COMMITTED: 0.02,
-    Point.CALLING: 0.12,
-    Point.ANSWERED: 0.12,
-}
+_JUMPS_IN_HOURS: Final = (-25, -3, -0.05, 0.05, 3, 23.9995, 25)
 
 
 class Faults:
     """Draws faults until everything heals."""
 
-    def __init__(self, world: World, history: History) -> None:
+    def __init__(self, world: World, history: History, disk: Disk, theme: Theme) -> None:
         self._world = world
         self._random = world.random
         self._history = history
-        self.kinds: Final = frozenset(kind for kind in Kind if self._random.random() < 0.4)
-        self.are_over = False
-        self._strikes = [
-            kind for kind in (Kind.CRASH, Kind.FREEZE, Kind.CUT_OFF) if kind in self.kinds
+        self._disk = disk
+        self.kinds: Final = [
+            kind for kind in theme.kinds if self._random.random() < theme.kind_odds
         ]
+        self.are_over = False
+        self._durations = theme.durations
+        self._strikes = [kind for kind in (*PROCESS_FAULTS, *DATABASE_FAULTS) if kind in self.kinds]
+        self._odds = {
+            Point.LOCKED: 0.02,
+            Point.COMMITTED: 0.02,
+            Point.CALLING: theme.strike_odds,
+            Point.ANSWERED: theme.strike_odds,
+            Point.SPOOLED: theme.strike_odds,
+        }
 
     def strike(self, process: Process, point: Point) -> None:
-        """Perhaps let the process that runs now fail right here."""
-        if self.are_over or not self._strikes or self._random.random() >= _ODDS[point]:
+        """Perhaps let something happen to the process that runs now, right here."""
+        if self.are_over or not self._strikes or self._random.random() >= self._odds[point]:
             return
         kind = self._random.choice(self._strikes)
-        self.note(f"{process.name} is struck: {kind.name}, {point.name}")
+        self._note(f"{process.name}: {point.name}")
         self._world.after(0, lambda: self.befall(process, kind))
         process.wait(0)
 
     def befall(self, process: Process, kind: Kind) -> None:
-        """Let a process fail."""
-        if kind is Kind.CRASH:
-            process.die()
-        elif kind is Kind.FREEZE:
-            process.freeze(self.duration())
-        elif kind is Kind.CUT_OFF:
-            process.cut_off(self.duration())
-        elif kind is Kind.CLOCK_JUMP:
-            hours = self._random.choice([-25, -3, -0.05, 0.05, 3, 23.9995, 25])
-            process.clock.error += timedelta(hours=hours)
-            self.note(f"{process.name}'s clock jumps by {hours} hours")
+        """Let something happen to a process, or to all."""
+        if self.are_over:
+            return
+        seconds = self._duration()
+        self._note(f"{process.name}: {kind.name} for {seconds:.3f}")
+        match kind:
+            case Kind.CRASH:
+                process.die()
+            case Kind.FREEZE:
+                process.freeze(seconds)
+            case Kind.CUT_OFF:
+                process.cut_off(seconds)
+            case Kind.OUTAGE:
+                self._disk.go_away(seconds)
+            case Kind.READ_ONLY:
+                self._disk.refuse_writes(seconds)
+            case Kind.STALL:
+                self._disk.stall(seconds)
+            case Kind.CLOCK_JUMP:
+                hours = self._random.choice(_JUMPS_IN_HOURS)
+                process.clock.error += timedelta(hours=hours)
+        comes_back = kind in DATABASE_FAULTS and Kind.FLAPPING in self.kinds
+        if comes_back and self._random.random() < 0.7:
+            pause = 3 * HEARTBEAT * self._random.random() ** 3
+            self._world.after(seconds + pause, lambda: self.befall(process, kind))
 
-    def duration(self) -> float:
-        """Return how long something lasts: shorter than a beat, or longer than a lease."""
-        return (
-            self._random.choice([0.5, 1.5, 3.0, 6.0, 12.0, 30.0])
-            * HEARTBEAT
-            * (0.5 + self._random.random())
-        )
+    def end(self) -> None:
+        """Let everything heal; what is wrong with the clocks stays wrong."""
+        self._note("all faults are over")
+        self.are_over = True
+        self._disk.come_back()
+        self._disk.take_writes()
+        self._disk.end_stall()
 
     def loses_acknowledgement(self) -> bool:
-        is_lost = (
-            not self.are_over
-            and Kind.LOST_ACKNOWLEDGEMENT in self.kinds
-            and self._random.random() < 0.05
-        )
-        if is_lost:
-            self.note("a commit's acknowledgement is lost")
-        return is_lost
+        return self._happens(Kind.LOST_ACKNOWLEDGEMENT, 0.05)
 
     def fails_call(self) -> bool:
-        return (
-            not self.are_over
-            and Kind.PROVIDER_FAILURE in self.kinds
-            and self._random.random() < 0.3
-        )
+        return self._happens(Kind.PROVIDER_FAILURE, 0.3)
 
-    def note(self, what: str) -> None:
+    def _happens(self, kind: Kind, odds: float) -> bool:
+        happens = not self.are_over and kind in self.kinds and self._random.random() < odds
+        if happens:
+            self._note(kind.name)
+        return happens
+
+    def _duration(self) -> float:
+        return LEASE * self._random.uniform(*self._random.choice(self._durations))
+
+    def _note(self, what: str) -> None:
         self._history.events.append(Noted(self._world.now, what))

@@ -144,6 +144,8 @@ class History:
     analyses: dict[int, str] = field(default_factory=dict)
     # By answer id: the attempt that bought it.
     bought: dict[int, Intent] = field(default_factory=dict)
+    # By attempt id: how it ended.
+    outcomes: dict[int, str] = field(default_factory=dict)
     # Requests to living processes that nobody answered, although all faults were over.
     stuck: list[int] = field(default_factory=list)
     # Questions that still could not be answered long after all faults were over.

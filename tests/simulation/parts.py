@@ -1,7 +1,6 @@
 """The product's services, unchanged but for what their threads wait on.
 
-Each class replaces its parent's constructor, which starts a real thread; the parent's own methods
-do the work.
+Each class replaces what starts a real thread in its parent; the parent's own methods do the work.
 """
 
 import threading
@@ -11,10 +10,11 @@ from typing import TypeVar
 
 from askonce.core.errors import OverloadedError
 from askonce.core.flights import LeaseTimes
-from askonce.core.ports import Transaction
+from askonce.core.ports import Liveness, Transaction
 from askonce.db.ledger import GroupCommitLedger
 from askonce.services.heartbeat import Heartbeat
 from askonce.services.lane import Lane
+from askonce.services.recovery import Recovery
 from askonce.services.watch import Followed, Watch
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.process import Process
@@ -47,16 +47,12 @@ class SimulatedHeartbeat(Heartbeat):
         self._seconds = seconds
         self._leading = set()
         self._lock = threading.Lock()
-        self._is_over = self._pulse = Pulse(process)
-        self._pulse.is_idle = lambda: not self._leading
+        self._is_over = self._pulse = Pulse(process, is_idle=lambda: not self._leading)
         process.spawn(self._run)
 
     def start(self, fingerprint: bytes) -> None:
-        was_idle = not self._leading
         super().start(fingerprint)
-        if was_idle:
-            self._pulse.set()
-            self._pulse.clear()
+        self._pulse.quicken()
 
 
 class SimulatedWatch(Watch):
@@ -68,12 +64,12 @@ class SimulatedWatch(Watch):
         database: SimulatedDatabase,
         ledger: SimulatedLedger,
         *,
-        is_dead: Callable[[str], bool],
+        liveness: Liveness,
         times: LeaseTimes,
     ) -> None:
         self._database = database
         self._ledger = ledger
-        self._liveness = _Liveness(is_dead)
+        self._liveness = liveness
         self._times = times
         self._clock = process.clock
         self._followed: dict[bytes, Followed] = {}
@@ -104,11 +100,20 @@ class SimulatedLane(Lane):
             self._taken -= 1
 
 
-class _Liveness:
-    """Implements the port `Liveness`."""
+class SimulatedRecovery(Recovery):
+    """Looks around in virtual time."""
 
-    def __init__(self, is_dead: Callable[[str], bool]) -> None:
-        self._is_dead = is_dead
+    def live(self, process: Process, when_ready: Callable[[], None]) -> None:
+        """Look around once, then take requests and go on looking, in a thread."""
 
-    def is_dead(self, owner: str) -> bool:
-        return self._is_dead(owner)
+        def run() -> None:
+            self._look_around()
+            when_ready()
+            self._run()
+
+        self._has_news = VirtualEvent(process)
+        process.spawn(run)
+
+    def has_parked(self) -> bool:
+        """Return whether answers of this process wait for their commit."""
+        return bool(self._parked)

@@ -7,10 +7,10 @@ from sqlalchemy import delete, exists, select, update
 from askonce.core.flights import FlightState, Lease, Observation, Seen, Verdict
 from askonce.db.analyses import SqlAnalyses
 from askonce.db.flights import SqlFlights
-from askonce.db.rows import AnalysisRow, AnswerRow, AttemptRow, FlightRow
+from askonce.db.rows import AnalysisRow, AnswerRow, FlightRow
 from askonce.services.watch import Followed
 from tests.simulation.parts import SimulatedWatch
-from tests.simulation.schedule import Parts
+from tests.simulation.server import Parts
 
 _RUNNING = FlightRow.state == FlightState.RUNNING.value
 
@@ -38,6 +38,7 @@ class WithoutCompareAndSwap(SqlFlights):
     """A takeover does not look whether the leader is still the silent one that was seen."""
 
     def take_over(self, fingerprint: bytes, seen: Seen, *, owner: str) -> Lease | None:
+        del seen
         row = self._connection.execute(
             update(FlightRow)
             .where(FlightRow.fingerprint == fingerprint, _RUNNING)

@@ -23,7 +23,7 @@ class Process:
         self.is_cut_off = False
         self._history = history
         self._tasks: list[Task] = []
-        self._deferred: list[Callable[[], None]] = []
+        self._deferred: list[Callable[[], object]] = []
 
     def spawn(self, run: Callable[[], None]) -> None:
         """Start a thread."""
@@ -49,6 +49,9 @@ class Process:
         """Suspend the task that runs now until it is woken, or for so long."""
         task = current()
         if seconds is not None:
+            # A task that would be the next to run anyway need not hand the baton over.
+            if not self.is_dead and self.world.skip(seconds):
+                return
             pause = task.pauses + 1
 
             def resume() -> None:
@@ -58,7 +61,7 @@ class Process:
             self.world.after(seconds, resume, self)
         task.suspend()
 
-    def defer(self, action: Callable[[], None]) -> None:
+    def defer(self, action: Callable[[], object]) -> None:
         self._deferred.append(action)
 
     def die(self) -> None:

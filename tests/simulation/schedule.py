@@ -1,6 +1,6 @@
 """One seed: some processes, some questions, some requests, and what befalls them."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -10,90 +10,23 @@ from structlog.testing import capture_logs
 
 from askonce.core.access import Asker, Caller
 from askonce.core.caching import CacheRules
-from askonce.core.flights import LeaseTimes
 from askonce.core.landings import Asked as Outcome
-from askonce.core.questions import Question, Scope
-from askonce.db.analyses import SqlAnalyses
-from askonce.db.flights import SqlFlights
-from askonce.providers.chain import ProviderChain
-from askonce.services.ask_once import AskOnce, Request
-from askonce.services.flying import Flying
-from askonce.services.leading import Leader
-from tests.simulation.database import Disk, SimulatedDatabase
-from tests.simulation.faults import FAULTY_SECONDS, HEARTBEAT, LEASE, Faults, Kind
-from tests.simulation.history import Asked, Given, History, Noted, Refused, RemovalAsked
-from tests.simulation.parts import (
-    SimulatedHeartbeat,
-    SimulatedLane,
-    SimulatedLedger,
-    SimulatedWatch,
-)
-from tests.simulation.process import Process
-from tests.simulation.provider import NAME, JournalledChain, SimulatedProvider
+from askonce.core.questions import Scope
+from askonce.services.ask_once import Request
+from tests.simulation.disk import Disk
+from tests.simulation.faults import Faults
+from tests.simulation.history import Asked, Given, History, Refused, RemovalAsked
+from tests.simulation.hosts import Machine
+from tests.simulation.kinds import EVENTS, FAULTY_SECONDS, Kind
+from tests.simulation.provider import a_question
+from tests.simulation.server import Parts, Server, Surroundings
+from tests.simulation.themes import THEMES
 from tests.simulation.world import World
 
-TENANT: Final = "default"
-DEADLINE_SECONDS: Final = 10.0
-# Longer than anything takes that ends: a commit's patience, a lease, a deadline.
-_PATIENCE_SECONDS: Final = 200.0
+_TENANT: Final = "default"
+# Longer than anything takes that ends: a commit's patience, a deadline, a lease.
+_PATIENCE_SECONDS: Final = 100.0
 _LAST_TRIES: Final = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What a planted bug replaces."""
-
-    flights: type[SqlFlights] = SqlFlights
-    analyses: type[SqlAnalyses] = SqlAnalyses
-    watch: type[SimulatedWatch] = SimulatedWatch
-
-
-class Server(Process):
-    """A process of the product: its own services, as `askonce.main.Process` puts them together."""
-
-    def __init__(self, name: str, schedule: "Schedule", parts: Parts) -> None:
-        super().__init__(name, schedule.world, schedule.history)
-        world = schedule.world
-        database = SimulatedDatabase(
-            self,
-            schedule.disk,
-            schedule.faults,
-            flights_type=parts.flights,
-            analyses_type=parts.analyses,
-        )
-        self.ledger = SimulatedLedger(self, database)
-        heartbeat = SimulatedHeartbeat(self, self.ledger, seconds=HEARTBEAT)
-        watch = parts.watch(
-            self,
-            database,
-            self.ledger,
-            is_dead=schedule.is_known_dead,
-            times=LeaseTimes(heartbeat=HEARTBEAT, lease=LEASE),
-        )
-        provider = SimulatedProvider(self, schedule.disk, schedule.faults, schedule.calls)
-        chain = ProviderChain({NAME: provider}, max_tries=3, clock=self.clock, random=world.random)
-        leader = Leader(
-            chain=JournalledChain(chain, provider),
-            ledger=self.ledger,
-            heartbeat=heartbeat,
-            clock=self.clock,
-            owner=name,
-            cache_ttl=schedule.ttl,
-        )
-        flying = Flying(
-            ledger=self.ledger,
-            leader=leader,
-            watch=watch,
-            lane=SimulatedLane(self, slots=64),
-            clock=self.clock,
-            owner=name,
-        )
-        self.ask_once = AskOnce(
-            ledger=self.ledger,
-            flying=flying,
-            clock=self.clock,
-            deadline_seconds=DEADLINE_SECONDS,
-        )
 
 
 class Schedule:
@@ -102,15 +35,30 @@ class Schedule:
     def __init__(self, seed: int, parts: Parts) -> None:
         self.world = World(seed)
         self.history = History()
-        self.faults = Faults(self.world, self.history)
         random = self.world.random
-        self.disk = Disk(self.world, self.history, has_one_writer=random.random() < 0.6)
-        self.calls = count(1)
-        self.ttl = timedelta(seconds=random.choice([2, 86_400]))
-        self._parts = parts
-        self._knows_deaths = random.random() < 0.3
-        self._questions = [self._question(number) for number in range(random.choice([1, 1, 1, 2]))]
+        theme = random.choice(THEMES)
+        self.disk = Disk(
+            self.world, self.history, has_one_writer=random.random() < theme.one_writer_odds
+        )
+        self.faults = Faults(self.world, self.history, self.disk, theme)
+        self._theme = theme
+        self._around = Surroundings(
+            world=self.world,
+            history=self.history,
+            disk=self.disk,
+            faults=self.faults,
+            theme=theme,
+            ttl=timedelta(seconds=random.choice(theme.ttls)),
+            trip_seconds=random.choice(theme.trips),
+            parts=parts,
+            calls=count(1),
+        )
+        self._questions = [a_question(i) for i in range(random.choice(theme.questions))]
+        for number, question in enumerate(self._questions):
+            self.disk.know(question.fingerprint(Scope(tenant=_TENANT)), number)
+        self._machines = [Machine() for _ in range(random.choice([1, 2, 4]))]
         self._servers: list[Server] = []
+        self._asked_last: Server | None = None
         self._names = count(1)
         self._requests = count(1)
         self._waiting: dict[int, Server] = {}
@@ -118,11 +66,11 @@ class Schedule:
 
     def play(self) -> History:
         """Let everything happen."""
-        for _ in range(self.world.random.choice([2, 2, 3, 4])):
-            self._start_server()
-        self._plan_requests()
-        self._plan_faults()
         with capture_logs():
+            for number in range(self.world.random.choice(self._theme.servers)):
+                self._start_server(self._machines[number % len(self._machines)])
+            self._plan_requests()
+            self._plan_faults()
             self.world.run(until=lambda: False, limit=FAULTY_SECONDS)
             self._heal()
             for number in range(len(self._questions)):
@@ -133,29 +81,28 @@ class Schedule:
         self.disk.take_stock()
         return self.history
 
-    def is_known_dead(self, name: str) -> bool:
-        """Return what this host's kernel says of a process."""
-        return self._knows_deaths and any(
-            server.is_dead for server in self._servers if server.name == name
-        )
-
-    def _question(self, number: int) -> Question:
-        question = Question(text=str(number), provider=NAME, model="m", max_output_tokens=1)
-        self.disk.know(question.fingerprint(Scope(tenant=TENANT)), number)
-        return question
-
-    def _start_server(self) -> Server:
-        server = Server(f"p{next(self._names)}", self, self._parts)
+    def _start_server(self, machine: Machine) -> Server:
+        server = Server(f"p{next(self._names)}", machine, self._around)
         self._servers.append(server)
         return server
 
+    def _living(self) -> list[Server]:
+        return [server for server in self._servers if not server.is_dead]
+
+    def _some_server(self) -> Server:
+        living = self._living()
+        if not living:
+            return self._start_server(self.world.random.choice(self._machines))
+        others = [server for server in living if server is not self._asked_last] or living
+        self._asked_last = self.world.random.choice(others)
+        return self._asked_last
+
     def _plan_requests(self) -> None:
-        random = self.world.random
-        begin = 0.0
-        for _ in range(random.choice([3, 4, 5, 6])):
-            # Some come together, some long after the others.
-            begin += random.choice([0.0, 0.0, 0.05, 0.5, 1.5]) * random.random()
-            self.world.after(begin, partial(self._ask_somewhere, self._rules()))
+        random, theme, begin = self.world.random, self._theme, 0.0
+        for _ in range(random.choice(theme.requests)):
+            begin += random.choice(theme.pauses) * random.random()
+            number = random.randrange(len(self._questions))
+            self.world.after(begin, partial(self._ask, number, self._rules()))
         if Kind.REMOVAL in self.faults.kinds:
             for _ in range(random.choice([1, 2, 3])):
                 self.world.after(random.random() * FAULTY_SECONDS, self._remove_something)
@@ -171,132 +118,100 @@ class Schedule:
     def _plan_faults(self) -> None:
         random = self.world.random
         for _ in range(random.choice([1, 2, 3])):
-            for kind in sorted(self.faults.kinds, key=lambda kind: kind.value):
-                if random.random() < 0.5:
-                    self.world.after(
-                        random.random() * FAULTY_SECONDS * 0.7, partial(self._befall, kind)
-                    )
+            for kind in self.faults.kinds:
+                if kind in EVENTS and random.random() < 0.5:
+                    at = random.random() * self._theme.fault_seconds
+                    self.world.after(at, partial(self._befall, kind))
 
     def _befall(self, kind: Kind) -> None:
-        seconds = self.faults.duration()
-        if kind is Kind.OUTAGE:
-            self.faults.note(f"the database is away for {seconds:.2f}")
-            self.disk.is_away = True
-            self.world.after(seconds, self._bring_back)
-        elif kind is Kind.READ_ONLY:
-            self.faults.note(f"the database takes no writes for {seconds:.2f}")
-            self.disk.is_read_only = True
-            self.world.after(seconds, self._make_writable)
-        elif kind is Kind.STALL:
-            self.faults.note(f"somebody else holds the write lock for {seconds:.2f}")
-            self.disk.stall(seconds)
-        else:
-            living = self._living()
-            if living:
-                self.faults.befall(self.world.random.choice(living), kind)
+        server = self._some_server()
+        self.faults.befall(server, kind)
+        if server.is_dead:
+            self.world.after(self.world.random.random(), partial(self._start_again, server))
 
-    def _bring_back(self) -> None:
-        self.disk.is_away = False
-
-    def _make_writable(self) -> None:
-        self.disk.is_read_only = False
+    def _start_again(self, server: Server) -> None:
+        if not self.faults.are_over:
+            self._start_server(server.machine)
 
     def _heal(self) -> None:
-        """End all faults; what is wrong with the clocks stays wrong."""
-        self.faults.are_over = True
-        self.faults.note("all faults are over")
-        self._bring_back()
-        self._make_writable()
-        self.disk.end_stall()
+        self.faults.end()
         for server in self._living():
             server.thaw()
             server.reconnect()
         if len(self._living()) < 2:
-            self._start_server()
+            self._start_server(self._machines[0])
 
-    def _living(self) -> list[Server]:
-        return [server for server in self._servers if not server.is_dead]
-
-    def _ask_somewhere(self, rules: CacheRules) -> None:
-        living = self._living()
-        if not living:
-            living = [self._start_server()]
-        server = self.world.random.choice(living)
-        number = self.world.random.randrange(len(self._questions))
-        request = next(self._requests)
+    def _ask(self, number: int, rules: CacheRules) -> int:
+        """Send a request to some process, and return the request's number."""
+        request, server = next(self._requests), self._some_server()
         self._waiting[request] = server
-        self.world.soon(partial(self._ask, server, request, number, rules), server)
+        server.do(lambda: self._send(server, request, number, rules))
+        return request
 
-    def _ask(self, server: Server, request: int, number: int, rules: CacheRules) -> None:
+    def _send(self, server: Server, request: int, number: int, rules: CacheRules) -> None:
         kind = "no-cache" if rules.no_cache else "no-store" if rules.no_store else ""
         server.note(Asked(self.world.now, request, server.name, number, kind))
-        future = server.ask_once.ask(
-            Request(
-                question=self._questions[number],
-                asker=Asker(tenant=TENANT, user_id=f"user {request}"),
-                scope=Scope(tenant=TENANT),
-                rules=rules,
-            )
-        )
 
-        def note(outcome: "Outcome | BaseException") -> None:
+        def note(outcome: Outcome | BaseException) -> None:
+            # Whoever asked a process that is dead by now hears nothing any more.
             if server.is_dead:
                 return
-            self._waiting.pop(request, None)
+            del self._waiting[request]
             if isinstance(outcome, BaseException):
                 server.note(Refused(self.world.now, request, number, outcome))
                 return
-            self._given.append(outcome.analysis.id)
-            server.note(
-                Given(
-                    self.world.now,
-                    request,
-                    number,
-                    outcome.way.value,
-                    outcome.analysis.id,
-                    outcome.analysis.answer.text,
-                )
-            )
+            analysis = outcome.analysis
+            self._given.append(analysis.id)
+            way, text = outcome.way.value, analysis.answer.text
+            server.note(Given(self.world.now, request, number, way, analysis.id, text))
 
-        future.add_done_callback(lambda done: note(done.exception() or done.result()))
+        server.ask_once.ask(
+            Request(
+                question=self._questions[number],
+                asker=Asker(tenant=_TENANT, user_id=f"user {request}"),
+                scope=Scope(tenant=_TENANT),
+                rules=rules,
+                is_streamed=request % 4 == 0,
+            )
+        ).add_done_callback(lambda done: note(done.exception() or done.result()))
 
     def _remove_something(self) -> None:
         """Delete an analysis, as `askonce.services.analyses.Analyses.remove` does."""
-        living = self._living()
-        if not self._given or not living:
+        if not self._given:
             return
-        server = self.world.random.choice(living)
-        analysis_id = self.world.random.choice(self._given)
-        caller = Caller(tenant=TENANT)
+        server, analysis_id = self._some_server(), self.world.random.choice(self._given)
 
         def remove() -> None:
             server.note(RemovalAsked(self.world.now, analysis_id))
+            caller = Caller(tenant=_TENANT)
             server.ledger.write(lambda tx: tx.analyses.remove(caller, analysis_id))
 
-        self.world.soon(remove, server)
+        server.do(remove)
 
     def _ask_at_last(self, number: int) -> None:
         """Ask a question until it is answered, now that nothing is in the way."""
         for _ in range(_LAST_TRIES):
-            request = next(self._requests)
-            server = self.world.random.choice(self._living())
-            self._waiting[request] = server
-            before = len(self._given)
-            self._ask(server, request, number, CacheRules(no_cache=True))
-            if not self.world.run(
-                until=lambda: request not in self._waiting,
-                limit=self.world.now + _PATIENCE_SECONDS,
-            ):
-                return
-            if len(self._given) > before:
+            given = len(self._given)
+            request = self._ask(number, CacheRules(no_cache=True))
+            self._run_until(partial(self._is_answered, request))
+            if len(self._given) > given:
                 return
         self.history.unanswerable.append(number)
 
-    def _wait_for_all(self) -> None:
-        def nobody_waits() -> bool:
-            return all(server.is_dead for server in self._waiting.values())
+    def _is_answered(self, request: int) -> bool:
+        return request not in self._waiting
 
-        self.world.run(until=nobody_waits, limit=self.world.now + _PATIENCE_SECONDS)
+    def _wait_for_all(self) -> None:
+        def is_quiet() -> bool:
+            is_waited_for = any(not server.is_dead for server in self._waiting.values())
+            return not is_waited_for and not any(
+                one.recovery.has_parked() for one in self._living()
+            )
+
+        self._run_until(is_quiet)
         self.history.stuck = [
             request for request, server in self._waiting.items() if not server.is_dead
         ]
+
+    def _run_until(self, is_over: Callable[[], bool]) -> None:
+        self.world.run(until=is_over, limit=self.world.now + _PATIENCE_SECONDS)

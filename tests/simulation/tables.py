@@ -24,7 +24,7 @@ class Tables:
         # What the running transaction has changed so far.
         self.flights: list[tuple[bytes, FlightSeen | None]] = []
         self.answers: list[tuple[int, str | None]] = []
-        self._raw: Any = self.connection.connection.driver_connection
+        self._raw = self._driver()
         self._raw.commit()
         self._raw.execute("PRAGMA foreign_keys=ON")
         self._raw.create_function("saw_flight", len(_ROW), self._saw_flight)
@@ -67,12 +67,19 @@ class Tables:
         )
         return {answer_id: Intent(*row) for answer_id, *row in rows}
 
+    def outcomes(self) -> dict[int, str]:
+        """Return how each attempt ended."""
+        return dict(self._raw.execute("SELECT id, outcome FROM attempts").fetchall())
+
     def analyses(self) -> dict[int, str]:
         """Return the whole history: the answer's text by the analysis' id."""
         rows = self._raw.execute(
             "SELECT analyses.id, result FROM analyses JOIN answers ON answers.id = answer_id"
         )
         return dict(rows.fetchall())
+
+    def _driver(self) -> Any:
+        return self.connection.connection.driver_connection
 
     def _saw_flight(self, fingerprint: bytes, *row: Any) -> None:
         self.flights.append((fingerprint, None if row[0] is None else FlightSeen(*row)))

@@ -18,11 +18,11 @@ class Task:
     """One thread of a simulated process."""
 
     def __init__(self, run: Callable[[], None]) -> None:
-        self.run: Final = run
         self.is_over = False
-        self.error: BaseException | None = None
         # Counts suspensions, so that a timer that was outrun by a wake-up is not a second one.
         self.pauses = 0
+        self._run = run
+        self._error: BaseException | None = None
         self._is_killed = False
         self._carrier = _IDLE.pop() if _IDLE else _Carrier()
         self._carrier.task = self
@@ -35,13 +35,10 @@ class Task:
         """
         if self.is_over:
             return
-        _running.append(self)
+        _RUNNING.append(self)
         self._carrier.hand_over()
-        _running.pop()
-        if self.is_over:
-            _IDLE.append(self._carrier)
-            if self.error is not None:
-                raise self.error
+        _RUNNING.pop()
+        self._let_go()
 
     def suspend(self) -> None:
         """Hand the baton back and wait for it.
@@ -49,10 +46,9 @@ class Task:
         Raises:
             Killed: instead of ever going on.
         """
-        if self._is_killed:
-            raise Killed
-        self.pauses += 1
-        self._carrier.hand_back()
+        if not self._is_killed:
+            self.pauses += 1
+            self._carrier.hand_back()
         if self._is_killed:
             raise Killed
 
@@ -61,6 +57,24 @@ class Task:
         self._is_killed = True
         self.resume()
 
+    def carried(self) -> None:
+        """Run in the carrier's thread."""
+        try:
+            # One that is killed before its first step never takes it.
+            if not self._is_killed:
+                self._run()
+        except Killed:
+            pass
+        except BaseException as error:  # noqa: BLE001 - the scheduler raises it
+            self._error = error
+        self.is_over = True
+
+    def _let_go(self) -> None:
+        if self.is_over:
+            _IDLE.append(self._carrier)
+        if self._error is not None:
+            raise self._error
+
 
 def current() -> Task:
     """Return the task that runs now.
@@ -68,9 +82,9 @@ def current() -> Task:
     Raises:
         RuntimeError: none does; the scheduler itself must never wait.
     """
-    if not _running:
+    if not _RUNNING:
         raise RuntimeError("code that must not block has blocked")
-    return _running[-1]
+    return _RUNNING[-1]
 
 
 class _Carrier:
@@ -95,19 +109,11 @@ class _Carrier:
     def _carry(self) -> None:
         while True:
             self._go.acquire()
-            task = self.task
-            if task is not None:
-                try:
-                    task.run()
-                except Killed:
-                    pass
-                except BaseException as error:  # noqa: BLE001 - the scheduler raises it
-                    task.error = error
-                task.is_over = True
+            if self.task is not None:
+                self.task.carried()
                 self.task = None
-                del task
             self._back.release()
 
 
 _IDLE: Final[list[_Carrier]] = []
-_running: Final[list[Task]] = []
+_RUNNING: Final[list[Task]] = []

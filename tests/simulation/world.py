@@ -16,7 +16,7 @@ class Host(Protocol):
     is_dead: bool
     is_frozen: bool
 
-    def defer(self, action: Callable[[], None]) -> None: ...
+    def defer(self, action: Callable[[], object]) -> None: ...
 
 
 class World:
@@ -26,18 +26,28 @@ class World:
         self.random = random.Random(seed)
         self.now = 0.0
         self._order = count()
-        self._agenda: list[tuple[float, int, Host | None, Callable[[], None]]] = []
+        self._limit = 0.0
+        self._agenda: list[tuple[float, int, Host | None, Callable[[], object]]] = []
 
-    def after(self, seconds: float, action: Callable[[], None], host: Host | None = None) -> None:
+    def after(self, seconds: float, action: Callable[[], object], host: Host | None = None) -> None:
         """Let something happen, in the context of a process where it is one's."""
         heapq.heappush(self._agenda, (self.now + seconds, next(self._order), host, action))
 
-    def soon(self, action: Callable[[], None], host: Host | None = None) -> None:
+    def soon(self, action: Callable[[], object], host: Host | None = None) -> None:
         """Let something happen as soon as its thread gets its turn."""
         self.after(self.random.random() * _JITTER_SECONDS, action, host)
 
+    def skip(self, seconds: float) -> bool:
+        """Let time pass at once, if nothing else is going to happen within it."""
+        then = self.now + seconds
+        if then > self._limit or (self._agenda and self._agenda[0][0] <= then):
+            return False
+        self.now = then
+        return True
+
     def run(self, *, until: Callable[[], bool], limit: float) -> bool:
         """Let things happen in order; False when `limit` comes before `until` holds."""
+        self._limit = limit
         while not until():
             if not self._agenda or self._agenda[0][0] > limit:
                 self.now = limit

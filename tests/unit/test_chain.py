@@ -12,40 +12,15 @@ from askonce.core.errors import (
     ProviderError,
     ProviderExhaustedError,
     ProviderRejectedError,
-    ProviderUnavailableError,
     UnknownProviderError,
 )
-from askonce.core.ports import Chain, Provider
-from askonce.providers.chain import ProviderChain
+from askonce.core.ports import Chain
 from tests.examples import a_question
+from tests.fakes.chain import FakeJournal, a_chain, unavailable
 from tests.fakes.clock import FakeClock
 from tests.fakes.provider import FakeProvider
 
 QUESTION = a_question(provider="fake", model="m")
-
-
-class FakeJournal:
-    """Records what the chain writes; `lost_after` opens it lets no further call be made."""
-
-    def __init__(self, lost_after: int = 99) -> None:
-        self.lines: list[str] = []
-        self._left = lost_after
-
-    def open(self, provider: str, model: str) -> None:
-        if not self._left:
-            raise LeaseLostError
-        self._left -= 1
-        self.lines.append(f"open {provider} {model}")
-
-    def failed(self, error: ProviderError) -> None:
-        self.lines.append(f"failed {error.reason}")
-
-
-class LongestWaits(random.Random):
-    """Draws the largest number that may come."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return max(a, b)
 
 
 @pytest.fixture
@@ -65,15 +40,7 @@ def journal() -> FakeJournal:
 
 @pytest.fixture
 def chain(provider: FakeProvider, clock: FakeClock) -> Chain:
-    return ProviderChain({"fake": provider}, max_tries=3, clock=clock, random=LongestWaits())
-
-
-def unavailable(
-    reason: str = "http-503", *, retry_after: float | None = None, may_be_paid: bool = False
-) -> ProviderUnavailableError:
-    return ProviderUnavailableError(
-        "fake", reason, retry_after=retry_after, may_be_paid=may_be_paid
-    )
+    return a_chain(provider, clock=clock)
 
 
 def test_asks_once_where_the_first_try_succeeds(
@@ -119,7 +86,7 @@ def test_gives_up_after_the_last_try_with_its_reason_and_retry_after(
 def test_waits_twice_as_long_each_time_and_never_more_than_eight_seconds(
     provider: FakeProvider, journal: FakeJournal, clock: FakeClock
 ) -> None:
-    chain = ProviderChain({"fake": provider}, max_tries=8, clock=clock, random=LongestWaits())
+    chain = a_chain(provider, clock=clock, max_tries=8)
     provider.will(*(unavailable() for _ in range(8)))
 
     with pytest.raises(ProviderExhaustedError):
@@ -131,7 +98,7 @@ def test_waits_twice_as_long_each_time_and_never_more_than_eight_seconds(
 def test_waits_between_nothing_and_the_longest_by_chance(
     provider: FakeProvider, journal: FakeJournal, clock: FakeClock
 ) -> None:
-    chain = ProviderChain({"fake": provider}, max_tries=99, clock=clock, random=random.Random(1))
+    chain = a_chain(provider, clock=clock, max_tries=99, chance=random.Random(1))
     provider.will(*(unavailable() for _ in range(99)))
 
     with pytest.raises(ProviderExhaustedError):
@@ -189,7 +156,7 @@ def test_makes_at_most_one_more_try_after_one_that_may_have_been_paid(
     journal: FakeJournal,
     clock: FakeClock,
 ) -> None:
-    chain = ProviderChain({"fake": provider}, max_tries=9, clock=clock, random=LongestWaits())
+    chain = a_chain(provider, clock=clock, max_tries=9)
     provider.will(unavailable("http-503"), unavailable("cut", may_be_paid=True), later(), "late")
 
     with pytest.raises(ProviderExhaustedError) as caught:
@@ -242,8 +209,7 @@ def test_makes_no_call_for_a_flight_that_another_process_leads(
 
 def test_asks_the_provider_that_the_question_names(clock: FakeClock, journal: FakeJournal) -> None:
     first, second = FakeProvider("first"), FakeProvider("second")
-    providers: dict[str, Provider] = {"first": first, "second": second}
-    chain = ProviderChain(providers, max_tries=3, clock=clock, random=LongestWaits())
+    chain = a_chain(first, second, clock=clock)
 
     answer = chain.complete(a_question(provider="second"), Deadline.after(60, clock), journal)
 

@@ -16,14 +16,28 @@ TENANT = Scope(tenant="default")
 texts = st.text(st.characters(codec="utf-8"))
 
 
-@given(texts, st.none() | texts, texts, st.integers(1, 10**6))
+@given(
+    texts,
+    st.none() | texts,
+    texts,
+    st.integers(1, 10**6),
+    st.lists(st.sampled_from(["openai", "local"]), max_size=2, unique=True),
+)
 def test_the_fingerprint_is_sha256_of_rfc_8785_json(
-    text: str, instructions: str | None, model: str, tokens: int
+    text: str, instructions: str | None, model: str, tokens: int, fallbacks: list[str]
 ) -> None:
-    asked = question(text=text, instructions=instructions, model=model, max_output_tokens=tokens)
+    asked = question(
+        text=text,
+        instructions=instructions,
+        model=model,
+        max_output_tokens=tokens,
+        fallbacks=tuple(fallbacks),
+    )
 
+    # Without fallbacks the fingerprint is what it was before there were any.
     canonical = rfc8785.dumps(
-        {
+        ({"fallbacks": fallbacks} if fallbacks else {})
+        | {
             "askonce": 1,
             "for": ["default", None],
             "instructions": instructions,
@@ -48,6 +62,7 @@ def test_the_fingerprint_is_sha256_of_rfc_8785_json(
         {"max_output_tokens": 1023},
         {"instructions": "Be brief."},
         {"output_schema": "{}"},
+        {"fallbacks": ("openai",)},
     ],
 )
 def test_whatever_can_change_an_answer_changes_the_fingerprint(change: dict[str, Any]) -> None:
@@ -55,7 +70,15 @@ def test_whatever_can_change_an_answer_changes_the_fingerprint(change: dict[str,
 
 
 def test_no_field_of_a_question_is_left_out_of_the_fingerprint() -> None:
-    known = {"text", "provider", "model", "max_output_tokens", "instructions", "output_schema"}
+    known = {
+        "text",
+        "provider",
+        "model",
+        "max_output_tokens",
+        "instructions",
+        "output_schema",
+        "fallbacks",
+    }
 
     assert set(Question.__slots__) == known
 

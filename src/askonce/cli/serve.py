@@ -116,7 +116,7 @@ def _serve(settings: "Settings", listener: socket.socket) -> None:
 
     is_alone = settings.workers == 1
     config = uvicorn.Config(
-        "askonce.main:serve_app" if is_alone else "askonce.cli.serve:app_of_worker",
+        f"askonce.cli.serve:{'app_of_only_process' if is_alone else 'app_of_worker'}",
         factory=True,
         workers=settings.workers,
         loop="uvloop",
@@ -130,7 +130,7 @@ def _serve(settings: "Settings", listener: socket.socket) -> None:
         server_header=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=int(settings.deadline) + GRACE_SECONDS,
+        timeout_graceful_shutdown=int(_grace(settings)),
     )
     with suppress(KeyboardInterrupt):
         if is_alone:
@@ -149,6 +149,11 @@ def _supervise(config: "Config", listener: socket.socket) -> None:
         raise typer.Exit(CANNOT_START)
 
 
+def app_of_only_process() -> object:
+    """Return the application of a process that is the only one."""
+    return _app(is_alone=True)
+
+
 def app_of_worker() -> object:
     """Return the application of one worker process of several.
 
@@ -157,13 +162,28 @@ def app_of_worker() -> object:
     """
     from uvicorn.config import STARTUP_FAILURE
 
-    from askonce.main import serve_app
-
     try:
-        return serve_app()
+        return _app(is_alone=False)
     except AskonceError as error:
         typer.echo(f"askonce: {error}", err=True)
         sys.exit(STARTUP_FAILURE)
+
+
+def _app(*, is_alone: bool) -> object:
+    from askonce.cli.draining import drain_on_sigterm
+    from askonce.config import load_settings
+    from askonce.main import assemble
+
+    settings = load_settings()
+    app, process = assemble(settings)
+    # uvicorn's own handlers are in place by now: it builds the application within them.
+    drain_on_sigterm(process, grace=_grace(settings), is_alone=is_alone)
+    return app
+
+
+def _grace(settings: "Settings") -> float:
+    """Return how many seconds a process that was told to end may take for what is running."""
+    return settings.deadline + GRACE_SECONDS
 
 
 def _stop(message: str, code: int) -> NoReturn:

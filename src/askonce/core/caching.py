@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from askonce.core.answers import Answer, FinishReason
+from askonce.core.questions import Question
 
 ALWAYS = datetime(1, 1, 1, tzinfo=UTC)
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
@@ -48,6 +49,11 @@ class Accepted:
         return expires_at > self.now and self.stored_after < stored_at <= self.stored_by
 
 
-def is_worth_keeping(answer: Answer) -> bool:
-    """Return whether an answer may be served again. A cut or refused one is asked for anew."""
-    return answer.finish_reason is FinishReason.STOP
+def is_worth_keeping(question: Question, answer: Answer) -> bool:
+    """Return whether an answer may be served again to those who ask this question.
+
+    A cut or refused one is asked for anew, and so is one that stood in for the provider that the
+    request had named.
+    """
+    is_whole = answer.finish_reason is FinishReason.STOP
+    return is_whole and answer.provider in (question.provider, *question.fallbacks)

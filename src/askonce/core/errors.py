@@ -66,6 +66,10 @@ class DatabaseUnavailableError(AskonceError):
     """The database does not answer, or not in time. Nothing was written."""
 
 
+class AnswerParkedError(DatabaseUnavailableError):
+    """A paid answer could not be committed yet; it is kept, and committed when that is possible."""
+
+
 class NotReadyError(AskonceError):
     """This process is starting or draining: requests belong elsewhere."""
 
@@ -120,6 +124,17 @@ class ProviderUnavailableError(ProviderError):
 
 class ProviderRejectedError(ProviderError):
     """The provider refuses our key or our request: no other try would change that."""
+
+
+class ProviderCircuitOpenError(ProviderError):
+    """The provider has failed so often that it is left alone; no call was made.
+
+    `retry_after` is in seconds: before that it is not asked again.
+    """
+
+    def __init__(self, provider: str, *, retry_after: float) -> None:
+        super().__init__(provider, "circuit-open")
+        self.retry_after = retry_after
 
 
 class InputTooLongError(ProviderError):

@@ -5,6 +5,7 @@ import json
 from askonce.core.errors import (
     InputTooLongError,
     InvalidAnswerError,
+    ProviderCircuitOpenError,
     ProviderError,
     ProviderExhaustedError,
     ProviderRejectedError,
@@ -14,6 +15,7 @@ _KINDS: dict[str, type[ProviderError]] = {
     "rejected": ProviderRejectedError,
     "too-long": InputTooLongError,
     "invalid": InvalidAnswerError,
+    "circuit-open": ProviderCircuitOpenError,
     "exhausted": ProviderExhaustedError,
 }
 
@@ -35,6 +37,8 @@ def read(failure: str) -> ProviderError:
     """Return the error that `written` wrote."""
     facts = json.loads(failure)
     kind = _KINDS[facts["kind"]]
+    if kind is ProviderCircuitOpenError:
+        return ProviderCircuitOpenError(facts["provider"], retry_after=facts["retry_after"])
     if kind is ProviderExhaustedError:
         return ProviderExhaustedError(
             facts["provider"], facts["reason"], retry_after=facts["retry_after"]

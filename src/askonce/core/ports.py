@@ -15,6 +15,7 @@ from askonce.core.clock import Deadline
 from askonce.core.errors import ProviderError
 from askonce.core.flights import Lease, Seen
 from askonce.core.idempotency import IdempotencyKey, Repeat
+from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
 
 T = TypeVar("T")
@@ -57,14 +58,15 @@ class Journal(Protocol):
 
 
 class Chain(Protocol):
-    """All configured providers, with retries."""
+    """All configured providers, with retries and fallbacks."""
 
     def complete(self, question: Question, deadline: Deadline, journal: Journal) -> Answer:
         """Return the answer of the first try that succeeds; its attempt is left open in `journal`.
 
         Raises:
-            ProviderExhaustedError: every try failed.
-            ProviderRejectedError, InputTooLongError: as the provider's own.
+            ProviderExhaustedError: every try failed; it is that of the last provider tried.
+            ProviderCircuitOpenError: nobody was tried, as all are being left alone.
+            ProviderRejectedError, InputTooLongError: as the question's own provider's.
             LeaseLostError: as the journal's.
         """
 
@@ -73,6 +75,7 @@ class Chain(Protocol):
 
         Raises:
             ProviderExhaustedError: it failed.
+            ProviderCircuitOpenError: it is being left alone.
             ProviderRejectedError, InputTooLongError: as the provider's own.
         """
 
@@ -83,6 +86,9 @@ class Chain(Protocol):
 
         No try follows one that has yielded something: what went out cannot be called back.
         """
+
+    def most_calls(self, question: Question) -> int:
+        """Return how many calls may be made for a question, at all providers together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,8 +210,17 @@ class Attempts(Protocol):
     def abandon(self, fingerprint: bytes, *, owner: str, at: datetime) -> None:
         """Settle what a dead process left open: nobody will ever know what it cost."""
 
+    def abandon_all(self, owner: str, *, started_before: datetime, at: datetime) -> int:
+        """Settle all that a process left open, and return how many calls that were."""
+
+    def owners_of_open(self) -> Sequence[str]:
+        """Return the processes that have calls open, or died with some."""
+
     def bought(self, attempt_id: int) -> int | None:
         """Return the answer that this attempt was settled with, if it was."""
+
+    def outcome(self, attempt_id: int, lease: Lease, *, owner: str) -> Outcome | None:
+        """Return how this very call stands; None when it was never written here."""
 
 
 class IdempotencyKeys(Protocol):
@@ -262,3 +277,24 @@ class Liveness(Protocol):
 
     def is_dead(self, owner: str) -> bool:
         """Return True only for a process that certainly runs no more; False when in doubt."""
+
+    def is_alive(self, owner: str) -> bool:
+        """Return True only for a process that certainly runs; False when in doubt."""
+
+
+class Spool(Protocol):
+    """Where paid answers wait for their commit; they outlive the process. It never raises."""
+
+    def put(self, purchase: Purchase) -> None:
+        """Write an answer down, so that it survives the process."""
+
+    def make_safe(self, purchase: Purchase) -> None:
+        """Let an answer survive a power cut too."""
+
+    def drop(self, purchase: Purchase) -> None: ...
+
+    def set_aside(self, purchase: Purchase) -> None:
+        """Keep an answer that cannot be committed out of the way."""
+
+    def waiting(self, fingerprint: bytes | None = None) -> Sequence[Purchase]:
+        """Return the answers that wait, of all processes: to one question, or to all."""

@@ -25,6 +25,8 @@ class Question:
     """What is asked of a provider, before any provider reshapes it.
 
     `output_schema` is the JSON text of the schema, so that a question stays hashable and frozen.
+    `fallbacks` are the other providers whose answer counts as an answer to this question; there
+    are none where the request named its provider.
     """
 
     text: str = field(repr=False)
@@ -33,6 +35,7 @@ class Question:
     max_output_tokens: int
     instructions: str | None = field(default=None, repr=False)
     output_schema: str | None = field(default=None, repr=False)
+    fallbacks: tuple[str, ...] = ()
 
     def schema(self) -> dict[str, Any] | None:
         """Return the output schema as an object, or None where none was asked for."""
@@ -52,6 +55,7 @@ class Question:
             model=self.model,
             output_schema=self.output_schema,
             provider=self.provider,
+            fallbacks=self.fallbacks,
         ).copy()
         # RFC 8785 section 3.2.2.2 escapes strings exactly as json.dumps does without ASCII mode.
         hashed.update(json.dumps(self.text, ensure_ascii=False).encode())
@@ -69,20 +73,22 @@ def _hashed_up_to_text(
     model: str,
     output_schema: str | None,
     provider: str,
+    fallbacks: tuple[str, ...],
 ) -> "hashlib._Hash":
     """Return the hash state of everything but the text, which RFC 8785 sorts last.
 
     A hit costs two microseconds of hashing this way instead of a canonical dump of the whole.
     """
-    canonical = rfc8785.dumps(
-        {
-            "askonce": FINGERPRINT_VERSION,
-            "for": [tenant, user_id],
-            "instructions": instructions,
-            "max_output_tokens": max_output_tokens,
-            "model": model,
-            "output_schema": None if output_schema is None else json.loads(output_schema),
-            "provider": provider,
-        }
-    )
+    facts: dict[str, Any] = {
+        "askonce": FINGERPRINT_VERSION,
+        "for": [tenant, user_id],
+        "instructions": instructions,
+        "max_output_tokens": max_output_tokens,
+        "model": model,
+        "output_schema": None if output_schema is None else json.loads(output_schema),
+        "provider": provider,
+    }
+    if fallbacks:
+        facts["fallbacks"] = list(fallbacks)
+    canonical = rfc8785.dumps(facts)
     return hashlib.sha256(canonical[:-1] + b',"text":')

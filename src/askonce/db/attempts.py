@@ -1,15 +1,19 @@
 """The record of every provider call: what a crash left open stays visible."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, literal_column, select, update
 
 from askonce.core.access import Asker
 from askonce.core.answers import Answer
 from askonce.core.attempts import Outcome
 from askonce.core.flights import Lease
 from askonce.db.rows import AttemptRow
+
+# Written out, not bound: SQLite uses a partial index only where it can see that it applies.
+_OPEN: ColumnElement[str] = literal_column(f"'{Outcome.OPEN.value}'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,43 @@ class SqlAttempts:
             .values(outcome=Outcome.UNKNOWN.value, reason="process died", finished_at=at)
         )
 
+    def abandon_all(self, owner: str, *, started_before: datetime, at: datetime) -> int:
+        """Settle all that a process left open, and return how many calls that were."""
+        return self.connection.execute(
+            update(AttemptRow)
+            .where(
+                AttemptRow.owner == owner,
+                AttemptRow.outcome == _OPEN,
+                AttemptRow.started_at < started_before,
+            )
+            .values(outcome=Outcome.UNKNOWN.value, reason="process died", finished_at=at)
+        ).rowcount
+
+    def owners_of_open(self) -> Sequence[str]:
+        """Return the processes that have calls open, or died with some."""
+        return self.connection.scalars(
+            select(AttemptRow.owner).where(AttemptRow.outcome == _OPEN).distinct()
+        ).all()
+
     def bought(self, attempt_id: int) -> int | None:
         """Return the answer that this attempt was settled with, if it was."""
         return self.connection.execute(
-            select(AttemptRow.answer_id).where(AttemptRow.id == attempt_id)
+            select(AttemptRow.answer_id).where(AttemptRow.id == attempt_id).with_for_update()
         ).scalar_one_or_none()
+
+    def outcome(self, attempt_id: int, lease: Lease, *, owner: str) -> Outcome | None:
+        """Return how this very call stands; None when it was never written here.
+
+        Nobody else settles it until this transaction ends.
+        """
+        found = self.connection.execute(
+            select(AttemptRow.outcome)
+            .where(
+                AttemptRow.id == attempt_id,
+                AttemptRow.owner == owner,
+                AttemptRow.fingerprint == lease.fingerprint,
+                AttemptRow.epoch == lease.epoch,
+            )
+            .with_for_update()
+        ).scalar_one_or_none()
+        return None if found is None else Outcome(found)

@@ -62,6 +62,13 @@ class SqlDatabase:
             WriterGate(self.path_beside(".lock"), patience=busy_seconds) if self.is_sqlite else None
         )
 
+    @property
+    def name(self) -> str:
+        """What this database is called, wherever it is named from; without the password."""
+        if self.is_sqlite:
+            return str(self.path_beside(""))
+        return self._url.render_as_string(hide_password=True)
+
     def path_beside(self, suffix: str) -> Path:
         """Return the path of a file that stands beside the SQLite file."""
         return Path(f"{Path(self._url.database or '').absolute()}{suffix}")

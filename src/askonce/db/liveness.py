@@ -7,6 +7,8 @@ from pathlib import Path
 
 from askonce.core.errors import ConfigurationError
 
+_REMEMBERED = 1000
+
 
 class LockedFiles:
     """Each process holds a lock on a file of its own for as long as it lives.
@@ -22,38 +24,45 @@ class LockedFiles:
             message = f"{folder} belongs to another user; remove it"
             raise ConfigurationError(message)
         self._folder = folder
-        self._own = folder / owner
-        self._file = os.open(self._own, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._file = os.open(folder / owner, flags, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._sweep()
 
     def is_dead(self, owner: str) -> bool:
         """Return whether the process that calls itself `owner` certainly runs no more."""
+        return self._is_locked(owner) is False
+
+    def is_alive(self, owner: str) -> bool:
+        """Return whether the process that calls itself `owner` certainly runs."""
+        return self._is_locked(owner) is True
+
+    def close(self) -> None:
+        """Leave. The file stays, so that what this process could not finish is found at once."""
+        os.close(self._file)
+
+    def _is_locked(self, owner: str) -> bool | None:
+        """Return whether somebody holds the lock on a file; None where there is no such file."""
         if not owner.isalnum():
-            return False
+            return None
         try:
             file = os.open(self._folder / owner, os.O_RDWR | os.O_CLOEXEC)
         except OSError:
-            return False
+            return None
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared: two who look at one moment must not take each other for the owner.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            return False
-        else:
             return True
+        else:
+            return False
         finally:
             os.close(file)
-
-    def close(self) -> None:
-        """Leave. What this process still leads is found leaderless at once only after a crash."""
-        with suppress(OSError):
-            self._own.unlink()
-        os.close(self._file)
 
     def _sweep(self) -> None:
         """Remove the files of the dead that nobody can be waiting for any more."""
         newest_first = sorted(self._folder.iterdir(), key=_modified, reverse=True)
-        for file in newest_first[1000:]:
+        for file in newest_first[_REMEMBERED:]:
             if self.is_dead(file.name):
                 with suppress(OSError):
                     file.unlink()

@@ -13,6 +13,7 @@ from askonce.http import analyses, errors, health, history
 from askonce.http.docs import add_docs
 from askonce.http.middleware import RequestEdge
 from askonce.services.analyses import Analyses
+from askonce.services.door import Door
 from askonce.services.health import Health
 
 _DESCRIPTION = """
@@ -37,7 +38,7 @@ class Parts:
     clock: Clock
     provider: str
     model: str
-    is_ready: Callable[[], bool]
+    door: Door
     new_id: Callable[[], str]
     start: Callable[[], None]
     stop: Callable[[], None]
@@ -57,11 +58,11 @@ def create(parts: Parts) -> FastAPI:
         lifespan=_lifespan(parts),
     )
     errors.add_handlers(app)
-    app.add_middleware(RequestEdge, new_id=parts.new_id)
+    app.add_middleware(RequestEdge, new_id=parts.new_id, door=parts.door)
     analyses.add_routes(app, parts.analyses, parts.clock)
     history.add_routes(app, parts.analyses)
     health.add_routes(
-        app, parts.health, provider=parts.provider, model=parts.model, is_ready=parts.is_ready
+        app, parts.health, provider=parts.provider, model=parts.model, is_ready=parts.door.is_open
     )
     add_docs(app)
     return app

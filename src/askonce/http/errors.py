@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from askonce.core.errors import (
+    AnswerParkedError,
     AskonceError,
     DatabaseUnavailableError,
     DeletedError,
@@ -24,6 +25,7 @@ from askonce.core.errors import (
     NotFoundError,
     NotReadyError,
     OverloadedError,
+    ProviderCircuitOpenError,
     ProviderError,
     ProviderExhaustedError,
     ProviderRejectedError,
@@ -115,6 +117,19 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "The database does not answer",
         "Nothing was stored. Try again soon.",
         retry_after=5,
+    ),
+    AnswerParkedError: Problem(
+        503,
+        "database-unavailable",
+        "The database does not answer",
+        "The answer is there, but could not be stored yet. It will be; then it is in the history.",
+        retry_after=5,
+    ),
+    ProviderCircuitOpenError: Problem(
+        503,
+        "provider-unavailable",
+        "The provider is left alone for a while",
+        "{provider} has failed too often lately, and is not asked for a while.",
     ),
     NotReadyError: Problem(
         503, "not-ready", "Not ready", "This process is starting or draining.", retry_after=1
@@ -242,6 +257,8 @@ def _headers(error: Exception, problem: Problem) -> dict[str, str]:
     headers: dict[str, str] = {}
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
+    if isinstance(error, ProviderCircuitOpenError):
+        headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
     if isinstance(error, ProviderExhaustedError):
         # The OpenAI and Anthropic clients obey this, and do not multiply our tries by theirs.
         headers["x-should-retry"] = "false"

@@ -7,26 +7,34 @@ from collections.abc import Callable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from askonce.core.errors import TooLargeError
+from askonce.core.errors import NotReadyError, TooLargeError
 from askonce.http import errors
+from askonce.services.door import Door
 from askonce.telemetry import log
 
 MAX_BODY_BYTES = 1024 * 1024
+# What begins no work that would have to be finished: a process that ends still answers it.
+_HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class RequestEdge:
     """The outermost layer, in plain ASGI: BaseHTTPMiddleware costs half a millisecond."""
 
-    def __init__(self, app: ASGIApp, *, new_id: Callable[[], str]) -> None:
+    def __init__(self, app: ASGIApp, *, new_id: Callable[[], str], door: Door) -> None:
         self._app = app
         self._new_id = new_id
+        self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        with self._door.entered():
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         headers = Headers(scope=scope)
         request_id = self._request_id(headers)
@@ -37,10 +45,17 @@ class RequestEdge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _mark(MutableHeaders(scope=message), request_id)
+                headers_out = MutableHeaders(scope=message)
+                _mark(headers_out, request_id)
+                if not self._door.is_open():
+                    # Whoever keeps a connection to this process shall find another one.
+                    headers_out["Connection"] = "close"
             await send(message)
 
         try:
+            if not self._door.is_open() and scope["method"] not in _HARMLESS:
+                await errors.of_error(NotReadyError(), request_id)(scope, receive, send_marked)
+                return
             if _declares_too_much(headers):
                 await errors.of_error(TooLargeError(), request_id)(scope, receive, send_marked)
                 return

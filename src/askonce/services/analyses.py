@@ -40,13 +40,14 @@ class Defaults:
     """What a request that leaves something open gets.
 
     `models` has every configured provider with its default model; a provider in `fixed` has that
-    one model only.
+    one model only. `fallbacks` may answer instead of the provider.
     """
 
     provider: str
     models: Mapping[str, str]
     fixed: frozenset[str]
     max_output_tokens: int
+    fallbacks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,10 @@ class Analyses:
             instructions=draft.instructions or None,
             output_schema=_checked(draft.output_schema),
             max_output_tokens=draft.max_output_tokens or self._defaults.max_output_tokens,
+            # Who names a provider wants its answer: another one's is given, but never kept.
+            fallbacks=()
+            if draft.provider
+            else tuple(name for name in self._defaults.fallbacks if name != provider),
         )
 
     def one(self, caller: Caller, user_id: str, analysis_id: int) -> Analysis:

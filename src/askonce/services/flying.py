@@ -21,6 +21,7 @@ from askonce.core.questions import Question
 from askonce.core.tapes import Tape
 from askonce.services.lane import Lane
 from askonce.services.leading import Leader, Order
+from askonce.services.recovery import Recovery
 from askonce.services.watch import Followed, News, Watch
 
 
@@ -53,6 +54,7 @@ class Flying:
         leader: Leader,
         watch: Watch,
         lane: Lane,
+        recovery: Recovery,
         clock: Clock,
         owner: str,
     ) -> None:
@@ -60,6 +62,7 @@ class Flying:
         self._leader = leader
         self._watch = watch
         self._lane = lane
+        self._recovery = recovery
         self._clock = clock
         self._owner = owner
         self._airborne: dict[bytes, Flight] = {}
@@ -105,6 +108,10 @@ class Flying:
 
     def _take_off(self, flight: Flight) -> None:
         _refuse_when_late(flight.deadline)
+        if self._recovery.recovered(flight.fingerprint):
+            # It was paid for before, and has only now been stored: everybody looks it up again.
+            self._land(flight, None)
+            return
         # Freshness and claim are one statement, or two callers slip between look-up and claim.
         accepted = replace(flight.accepted, now=self._clock.now())
 
@@ -126,6 +133,10 @@ class Flying:
 
     def _take_over(self, flight: Flight, seen: Seen) -> None:
         _refuse_when_late(flight.deadline)
+        if self._recovery.recovered(flight.fingerprint):
+            # The dead leader had its answer already.
+            self._follow(flight, seen)
+            return
 
         def take_over(tx: Transaction) -> tuple[Order, int] | None:
             lease = tx.flights.take_over(flight.fingerprint, seen, owner=self._owner)
@@ -206,11 +217,16 @@ class Flying:
             self._in_lane(flight, lambda: self._take_off(flight))
 
     def _give_up(self, flight: Flight, seen: Seen) -> None:
+        if self._recovery.recovered(flight.fingerprint):
+            self._follow(flight, seen)
+            return
         error = self._exhausted(flight, "the process that asked it died, twice")
 
         def give_up(tx: Transaction) -> bool:
+            # The flight before its attempts, as everywhere: PostgreSQL locks them in this order.
+            is_over = tx.flights.give_up(flight.fingerprint, seen, failure=failures.written(error))
             tx.attempts.abandon(flight.fingerprint, owner=seen.owner, at=self._clock.now())
-            return tx.flights.give_up(flight.fingerprint, seen, failure=failures.written(error))
+            return is_over
 
         if self._ledger.write(give_up, key=flight.fingerprint).result():
             raise error

@@ -33,6 +33,10 @@ class Lane:
             # The lane is closed: this process is about to end.
             raise OverloadedError from error
 
+    def is_idle(self) -> bool:
+        """Return whether no call is running or waiting."""
+        return self._busy == 0
+
     def close(self) -> None:
         """Wait for the calls that were taken on: they are being paid for."""
         self._threads.shutdown(wait=True)

@@ -10,9 +10,9 @@ from askonce.core import failures
 from askonce.core.access import Asker
 from askonce.core.answers import Answer, Delta, Finished, FinishReason
 from askonce.core.attempts import Outcome
-from askonce.core.caching import is_worth_keeping
 from askonce.core.clock import Clock, Deadline
 from askonce.core.errors import (
+    AnswerParkedError,
     AskonceError,
     DatabaseUnavailableError,
     InvalidAnswerError,
@@ -21,14 +21,16 @@ from askonce.core.errors import (
     ProviderExhaustedError,
     ProviderUnavailableError,
 )
-from askonce.core.flights import FlightState, Lease
+from askonce.core.flights import Lease
 from askonce.core.landings import Landed
-from askonce.core.ports import Chain, Journal, Ledger, Transaction
+from askonce.core.ports import Chain, Journal, Ledger, Spool, Transaction
+from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
 from askonce.core.tapes import Tape
-from askonce.services.giving import settle
 from askonce.services.heartbeat import Heartbeat
-from askonce.services.repair import asked_again, mended, together
+from askonce.services.keeping import keep, refuse
+from askonce.services.recovery import Recovery
+from askonce.services.repair import asked_again, mended
 from askonce.telemetry import log
 
 T = TypeVar("T")
@@ -69,7 +71,9 @@ class Leader:
         clock: Clock,
         owner: str,
         cache_ttl: timedelta,
-        most_calls: int,
+        spool: Spool,
+        recovery: Recovery,
+        commit_patience: float = COMMIT_PATIENCE_SECONDS,
     ) -> None:
         self._chain = chain
         self._ledger = ledger
@@ -77,7 +81,14 @@ class Leader:
         self._clock = clock
         self._owner = owner
         self._cache_ttl = cache_ttl
-        self._most_calls = most_calls
+        self._spool = spool
+        self._recovery = recovery
+        self._commit_patience = commit_patience
+        self._is_hurried = False
+
+    def hurry(self) -> None:
+        """Wait for the database no longer: what cannot be committed now stays in the spool."""
+        self._is_hurried = True
 
     def open_attempt(self, tx: Transaction, order: Order, provider: str, model: str) -> int:
         """Write the intent to call, and return its id.
@@ -109,7 +120,7 @@ class Leader:
         Raises:
             ProviderError: there is no usable answer; the flight has been ended with it.
             LeaseLostError: another process took the flight over before the next try.
-            DatabaseUnavailableError: the answer could not be committed for a whole minute.
+            AnswerParkedError: the answer could not be committed in good time.
         """
         journal = LedgerJournal(self, order, attempt_id)
         if order.has_lease:
@@ -121,11 +132,12 @@ class Leader:
             if fitting is None:
                 fitting = self._second_answer(order, journal, answer)
                 order = replace(order, spent=answer)
-            return self._keep(order, fitting, journal.attempt_id)
+            return self._keep(order, journal, fitting)
         except ProviderError as error:
             self._end(order, error)
             raise
-        except LeaseLostError:
+        except (AnswerParkedError, LeaseLostError):
+            # The flight goes on: another process leads it now, or its answer has yet to land.
             raise
         except Exception:
             self._end(order, ProviderExhaustedError(order.question.provider, "internal error"))
@@ -163,10 +175,10 @@ class Leader:
         Raises:
             InvalidAnswerError: that would not help, may not be done, or did not help.
         """
-        self._commit(order, lambda tx: self._refused(tx, journal, first))
+        self._refuse(order, journal, first)
         has_gone_out = order.tape is not None and not order.tape.is_blank()
         is_cut = first.finish_reason is FinishReason.LENGTH
-        if has_gone_out or is_cut or journal.calls >= self._most_calls:
+        if has_gone_out or is_cut or journal.calls >= self._chain.most_calls(order.question):
             raise InvalidAnswerError(first.provider, "does not fit the schema")
         again = replace(
             asked_again(order.question, first), provider=first.provider, model=first.model
@@ -174,17 +186,22 @@ class Leader:
         second = self._chain.once(again, order.deadline, journal)
         fitting = mended(order.question, second)
         if fitting is None:
-            self._commit(order, lambda tx: self._refused(tx, journal, second))
+            self._refuse(order, journal, second)
             raise InvalidAnswerError(second.provider, "does not fit the schema, twice")
         return fitting
 
-    def _refused(self, tx: Transaction, journal: "LedgerJournal", answer: Answer) -> None:
+    def _refuse(self, order: Order, journal: "LedgerJournal", answer: Answer) -> None:
         """Write that an answer was paid for which cannot be given."""
-        tx.attempts.settle(journal.attempt_id, Outcome.INVALID, at=self._clock.now(), answer=answer)
+        purchase = self._purchase(order, journal, answer)
+        self._commit(purchase, lambda tx: refuse(tx, purchase))
         journal.close()
 
-    def _keep(self, order: Order, answer: Answer, attempt_id: int) -> Landed:
-        landed = self._commit(order, lambda tx: self._kept(tx, order, answer, attempt_id))
+    def _keep(self, order: Order, journal: "LedgerJournal", answer: Answer) -> Landed:
+        purchase = self._purchase(order, journal, answer)
+        landed = self._commit(
+            purchase,
+            lambda tx: keep(tx, purchase, cache_ttl=self._cache_ttl, now=self._clock.now()),
+        )
         log.info(
             "answer_kept",
             provider=answer.provider,
@@ -195,57 +212,44 @@ class Leader:
         )
         return landed
 
-    def _kept(self, tx: Transaction, order: Order, answer: Answer, attempt_id: int) -> Landed:
-        """Write answer, cache entry, history row and the attempt's end: all or nothing."""
-        bought = tx.attempts.bought(attempt_id)
-        if bought is not None:
-            # Our commit went through the first time; only its acknowledgement was lost.
-            return Landed(answer_id=bought, paid=tx.analyses.given(order.asker, bought))
-        standing = self._standing_answer(tx, order)
-        if standing is not None:
-            tx.attempts.settle(attempt_id, Outcome.DUPLICATE, at=self._clock.now(), answer=answer)
-            return Landed(answer_id=standing)
-        now = self._clock.now()
-        answer_id = tx.answers.add(
-            order.question,
-            answer if order.spent is None else together(answer, order.spent),
-            tenant=order.asker.tenant,
-            fingerprint=order.lease.fingerprint,
-            at=now,
+    def _purchase(self, order: Order, journal: "LedgerJournal", answer: Answer) -> Purchase:
+        return Purchase(
+            question=order.question,
+            asker=order.asker,
+            lease=order.lease,
+            has_lease=order.has_lease,
+            is_kept=order.is_kept,
+            owner=self._owner,
+            attempt_id=journal.attempt_id,
+            answer=answer,
+            spent=order.spent,
+            at=self._clock.now(),
         )
-        may_keep = order.is_kept and is_worth_keeping(answer)
-        has_landed = order.has_lease and tx.flights.land(
-            order.lease,
-            answer_id=answer_id,
-            stored_at=now,
-            expires_at=now + self._cache_ttl if may_keep else now,
-        )
-        tx.attempts.settle(attempt_id, Outcome.ANSWERED, at=now, answer=answer, answer_id=answer_id)
-        paid = tx.analyses.add(order.asker, answer_id, cached=False, at=now)
-        if paid is not None:
-            settle(tx, order.asker, paid)
-        return Landed(answer_id=answer_id, paid=paid, is_kept=has_landed and may_keep)
 
-    def _standing_answer(self, tx: Transaction, order: Order) -> int | None:
-        """Return the answer that another leader of this epoch was quicker with."""
-        if not order.has_lease:
-            return None
-        seen = tx.flights.locked(order.lease.fingerprint)
-        if seen is None or seen.epoch != order.lease.epoch or seen.state is not FlightState.DONE:
-            return None
-        return seen.answer_id
+    def _commit(self, purchase: Purchase, work: Callable[[Transaction], T]) -> T:
+        """Commit something that was paid for; a database that is away is waited for.
 
-    def _commit(self, order: Order, work: Callable[[Transaction], T]) -> T:
-        """Commit something that was paid for; a database that is away is waited for."""
-        patience = Deadline.after(COMMIT_PATIENCE_SECONDS, self._clock)
+        Raises:
+            AnswerParkedError: it stayed away; the recovery goes on trying.
+        """
+        # Before anything else: a file is written 20 times as fast as a commit, and outlives us.
+        self._spool.put(purchase)
+        patience = Deadline.after(self._commit_patience, self._clock)
         wait = _FIRST_WAIT_SECONDS
         while True:
             try:
-                return self.write(work, order)
-            except AskonceError:
-                if patience.remaining() <= wait:
-                    log.error("paid_answer_not_committed", provider=order.question.provider)
-                    raise
+                done = self._ledger.write(work, key=purchase.lease.fingerprint).result()
+            except AskonceError as error:
+                is_over = self._is_hurried or patience.remaining() <= wait
+                if is_over or wait == _FIRST_WAIT_SECONDS:
+                    self._spool.make_safe(purchase)
+                if is_over:
+                    log.error("paid_answer_not_committed", provider=purchase.answer.provider)
+                    self._recovery.park(purchase)
+                    raise AnswerParkedError from error
+            else:
+                self._spool.drop(purchase)
+                return done
             self._clock.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
 

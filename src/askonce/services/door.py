@@ -1,0 +1,33 @@
+"""Whether this process takes requests, and how many it is answering."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Door:
+    """Opened once the process is ready, closed when it begins to end."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+        self._inside = 0
+
+    def is_open(self) -> bool:
+        return self._is_open
+
+    def is_empty(self) -> bool:
+        return self._inside == 0
+
+    def open(self) -> None:
+        self._is_open = True
+
+    def close(self) -> None:
+        self._is_open = False
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Count a request while it is being answered; for one thread only."""
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1

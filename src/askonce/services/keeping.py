@@ -1,0 +1,97 @@
+"""Writes what was paid for, all or nothing: answer, cache entry, history row, the attempt's end."""
+
+from datetime import datetime, timedelta
+
+from askonce.core.attempts import Outcome
+from askonce.core.caching import is_worth_keeping
+from askonce.core.flights import FlightState, Seen
+from askonce.core.landings import Landed
+from askonce.core.ports import Transaction
+from askonce.core.purchases import Purchase
+from askonce.services.giving import settle
+from askonce.services.repair import mended, together
+
+
+def keep(tx: Transaction, purchase: Purchase, *, cache_ttl: timedelta, now: datetime) -> Landed:
+    """Keep an answer that its own leader brings."""
+    seen = _locked(tx, purchase)
+    bought = tx.attempts.bought(purchase.attempt_id)
+    if bought is not None:
+        # Our commit went through the first time; only its acknowledgement was lost.
+        return Landed(answer_id=bought, paid=tx.analyses.given(purchase.asker, bought))
+    standing = _standing(seen, purchase)
+    if standing is not None:
+        # Another leader of this epoch was quicker.
+        _settle(tx, purchase, Outcome.DUPLICATE)
+        return Landed(answer_id=standing)
+    answer, asker, lease = purchase.answer, purchase.asker, purchase.lease
+    answer_id = tx.answers.add(
+        purchase.question,
+        answer if purchase.spent is None else together(answer, purchase.spent),
+        tenant=asker.tenant,
+        fingerprint=lease.fingerprint,
+        at=purchase.at,
+    )
+    may_keep = purchase.is_kept and is_worth_keeping(purchase.question, answer)
+    has_landed = purchase.has_lease and tx.flights.land(
+        lease,
+        answer_id=answer_id,
+        stored_at=purchase.at,
+        expires_at=purchase.at + cache_ttl if may_keep else purchase.at,
+    )
+    _settle(tx, purchase, Outcome.ANSWERED, answer_id)
+    paid = tx.analyses.add(asker, answer_id, cached=False, at=now)
+    if paid is not None:
+        settle(tx, asker, paid)
+    return Landed(answer_id=answer_id, paid=paid, is_kept=has_landed and may_keep)
+
+
+def adopt(
+    tx: Transaction, purchase: Purchase, *, cache_ttl: timedelta, now: datetime
+) -> Outcome | None:
+    """Keep an answer that was left behind, and return how its attempt ends; None: not ours.
+
+    It is kept only while its epoch is open. What came later may have been a deletion, and what
+    was deleted must not come back: the answer is then written down as paid for, without its text.
+    """
+    seen = _locked(tx, purchase)
+    outcome = tx.attempts.outcome(purchase.attempt_id, purchase.lease, owner=purchase.owner)
+    if outcome not in (Outcome.OPEN, Outcome.UNKNOWN):
+        return outcome
+    is_over = purchase.has_lease and (seen is None or seen.epoch != purchase.lease.epoch)
+    if is_over or _standing(seen, purchase) is not None:
+        _settle(tx, purchase, Outcome.DUPLICATE)
+        return Outcome.DUPLICATE
+    if mended(purchase.question, purchase.answer) is None:
+        refuse(tx, purchase)
+        return Outcome.INVALID
+    keep(tx, purchase, cache_ttl=cache_ttl, now=now)
+    return Outcome.ANSWERED
+
+
+def refuse(tx: Transaction, purchase: Purchase) -> None:
+    """Write that an answer was paid for which cannot be given."""
+    _settle(tx, purchase, Outcome.INVALID)
+
+
+def _locked(tx: Transaction, purchase: Purchase) -> Seen | None:
+    return tx.flights.locked(purchase.lease.fingerprint) if purchase.has_lease else None
+
+
+def _standing(seen: Seen | None, purchase: Purchase) -> int | None:
+    """Return the answer that this epoch has already, if it has one."""
+    if seen is None or seen.epoch != purchase.lease.epoch or seen.state is not FlightState.DONE:
+        return None
+    return seen.answer_id
+
+
+def _settle(
+    tx: Transaction, purchase: Purchase, outcome: Outcome, answer_id: int | None = None
+) -> None:
+    tx.attempts.settle(
+        purchase.attempt_id,
+        outcome,
+        at=purchase.at,
+        answer=purchase.answer,
+        answer_id=answer_id,
+    )

@@ -1,0 +1,83 @@
+"""The databases of a run, and what can be done to them while it goes on."""
+
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from tests.databases import PostgresTemplates, SqliteTemplates
+from tests.e2e.outages import Postgres, own_postgres
+
+
+class Store(Protocol):
+    """A database that nothing but this run uses."""
+
+    @property
+    def url(self) -> str: ...
+
+    def disturb(self, drawn: random.Random) -> str:
+        """Do it some harm, and say what."""
+
+    def heal(self) -> None:
+        """End all harm."""
+
+
+class SqliteStore:
+    """A file, whose write lock a foreign process (this one) holds now and then."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._path = url.removeprefix("sqlite:///")
+        self._holder: threading.Thread | None = None
+
+    def disturb(self, drawn: random.Random) -> str:
+        seconds = drawn.choice([drawn.uniform(0.05, 0.6), drawn.uniform(0.6, 2.5)])
+        if self._holder is None or not self._holder.is_alive():
+            self._holder = threading.Thread(target=self._hold, args=(seconds,), daemon=True)
+            self._holder.start()
+        return f"the write lock is held for {seconds:.2f} s"
+
+    def heal(self) -> None:
+        if self._holder is not None:
+            self._holder.join()
+
+    def _hold(self, seconds: float) -> None:
+        with closing(sqlite3.connect(self._path, timeout=5, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return  # somebody was frozen while holding it: that is harm enough
+            time.sleep(seconds)
+            connection.execute("ROLLBACK")
+
+
+class PostgresStore:
+    """A server that is stopped as by a power cut, and started again."""
+
+    def __init__(self, url: str, server: Postgres) -> None:
+        self.url = url
+        self._server = server
+
+    def disturb(self, drawn: random.Random) -> str:
+        seconds = drawn.choice([0.0, 0.0, drawn.uniform(0.2, 1.5)])
+        self._server.crash()
+        time.sleep(seconds)
+        self._server.start()
+        return f"PostgreSQL crashes and is away for {seconds:.2f} s more"
+
+    def heal(self) -> None:
+        pass
+
+
+@contextmanager
+def store(kind: str, folder: Path) -> Iterator[Store]:
+    """Make a database of this kind, with the newest schema."""
+    if kind == "sqlite":
+        yield SqliteStore(SqliteTemplates(folder).copy())
+    else:
+        with own_postgres(folder) as server:
+            yield PostgresStore(PostgresTemplates(server.url).copy(), server)

@@ -1,0 +1,80 @@
+"""Settings: what is accepted, and how a wrong one is named."""
+
+from pathlib import Path
+
+import pytest
+
+from askonce.config import Settings, load_settings
+from askonce.core.errors import ConfigurationError
+from askonce.main import fallbacks
+
+MODELS = {"claude": "claude-haiku-5-5", "local": "smollm2-135m"}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """Somebody's empty folder, without a `.env`."""
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("", ()),
+        ("openai", ("openai",)),
+        ("openai,local", ("openai", "local")),
+        (" local , openai ", ("local", "openai")),
+    ],
+)
+def test_fallbacks_are_a_list_separated_by_commas(
+    environment: pytest.MonkeyPatch, written: str, read: tuple[str, ...]
+) -> None:
+    environment.setenv("ASKONCE_FALLBACKS", written)
+
+    assert load_settings().fallbacks == read
+
+
+@pytest.mark.parametrize("written", ["bard", "openai,bard", "openai,", "openai;local", "OpenAI"])
+def test_a_fallback_that_nobody_knows_stops_the_start(
+    environment: pytest.MonkeyPatch, written: str
+) -> None:
+    environment.setenv("ASKONCE_FALLBACKS", written)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+
+    assert str(caught.value) == "ASKONCE_FALLBACKS: Input should be 'claude', 'openai' or 'local'"
+
+
+def test_a_fallback_is_named_once(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("ASKONCE_FALLBACKS", "openai,local,openai")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+
+    assert str(caught.value) == "ASKONCE_FALLBACKS: names a provider twice"
+
+
+def test_a_fallback_that_is_not_configured_stops_the_start() -> None:
+    settings = Settings(_env_file=None, fallbacks=("local", "openai"))
+
+    with pytest.raises(ConfigurationError, match=r"^ASKONCE_FALLBACKS names openai"):
+        fallbacks(settings, MODELS)
+
+
+def test_fallbacks_are_asked_with_their_default_models_in_their_order() -> None:
+    settings = Settings(_env_file=None, fallbacks=("local", "claude"))
+
+    assert list(fallbacks(settings, MODELS).items()) == [
+        ("local", "smollm2-135m"),
+        ("claude", "claude-haiku-5-5"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["ASKONCE_CIRCUIT_FAILURES", "ASKONCE_CIRCUIT_SECONDS"])
+def test_a_circuit_needs_a_number_above_nothing(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.setenv(name, "0")
+
+    with pytest.raises(ConfigurationError, match=f"^{name}: "):
+        load_settings()
