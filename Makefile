@@ -2,6 +2,10 @@
 
 PYTHON ?= python3
 ARGS ?=
+# For make chaos: how long, where, and which run (a new one each time unless it is said).
+ROUNDS ?= 500
+DATABASE ?= sqlite postgresql
+SEED ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +17,7 @@ LOCK := uv pip compile pyproject.toml --extra local --group weights --group buil
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev-setup test check format cover lock build clean
+.PHONY: help setup run dev-setup test chaos check format cover lock build clean
 
 help:  ## List what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +31,12 @@ dev-setup: $(VENV)/.installed-dev  ## Install what tests and checks need too
 
 test: dev-setup  ## Run the tests; some of them with ARGS="-k cache"
 	@$(BIN)/pytest $(ARGS)
+
+chaos: dev-setup  ## Kill and freeze real processes, then audit; ROUNDS=500 SEED=1 DATABASE=sqlite
+	@for database in $(DATABASE); do \
+		$(BIN)/python -m tests.chaos --database $$database --rounds $(ROUNDS) \
+			$(if $(SEED),--seed $(SEED)) $(ARGS) || exit 1; \
+	done
 
 check: dev-setup  ## Check format, lint, types, layers and migrations
 	$(BIN)/ruff format --check

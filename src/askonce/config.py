@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from askonce.core.errors import ConfigurationError
@@ -69,6 +76,13 @@ class Settings(BaseSettings):
     # How soon a lost leader is replaced; shorter only makes sense in tests.
     heartbeat: Seconds = 1.0
     lease: Seconds = 5.0
+
+    @model_validator(mode="after")
+    def _leases_outlast_heartbeats(self) -> "Settings":
+        if self.lease < 2 * self.heartbeat:
+            message = "must be at least twice ASKONCE_HEARTBEAT"
+            raise ConfigurationError(f"ASKONCE_LEASE: {message}")
+        return self
 
     @field_validator("fallbacks", mode="before")
     @classmethod

@@ -44,25 +44,30 @@ def request(number: int = 1, **facts: Any) -> Request:
     return Request(number=number, **{**default, **facts})
 
 
-def given(number: int = 1, analysis: int = 1, *, call: int = 1, **facts: Any) -> Request:
+def given(
+    number: int = 1,
+    analysis: int = 1,
+    *,
+    call: int = 1,
+    result: str | None = None,
+    cached: bool = False,
+    **facts: Any,
+) -> Request:
     """Return a request that was answered with 200 within half a second."""
     asked = request(number, **facts)
     body = {
         "id": analysis,
         "user_id": asked.user,
-        "result": said(call, asked.text),
-        "cached": False,
-        **{name: facts.pop(name) for name in ("result", "cached") if name in facts},
+        "result": result or said(call, asked.text),
+        "cached": cached,
     }
-    answered = facts.get("answered", asked.sent + 0.5)
+    answered = asked.answered or asked.sent + 0.5
     return replace(asked, status=200, answered=answered, body=json.dumps(body))
 
 
 def removal(analysis: int = 1, *, sent: float, status: int = 204, took: float = 0.1) -> Removal:
     answered = sent + took if status else None
-    return Removal(
-        analysis_id=analysis, replica="ann", sent=sent, answered=answered, status=status
-    )
+    return Removal(analysis_id=analysis, replica="ann", sent=sent, answered=answered, status=status)
 
 
 def attempt(id_: int = 1, **facts: Any) -> Attempt:
@@ -120,6 +125,11 @@ def flight(**facts: Any) -> Flight:
         "answer_id": 1,
     }
     return Flight(**{**default, **facts})
+
+
+def purged(**facts: Any) -> Flight:
+    """Return the question's row after its one answer was deleted."""
+    return flight(**{"epoch": 2, "fence": 2, "state": "purged", "answer_id": None, **facts})
 
 
 def story(**changes: Any) -> Evidence:

@@ -127,7 +127,11 @@ class _Judge:
         self._flights = {flight.fingerprint: flight for flight in evidence.flights}
         self._refreshing = defaultdict[str, list[Request]](list)
         for request in sorted(evidence.requests, key=lambda one: end_of(one.answered)):
-            has_joined = "collapsed" in request.headers.get("cache-status", "")
+            # A stream's headers are sent before it is known whether the flight that it joined
+            # ends with an entry, which this request does not take.
+            has_joined = not request.is_streamed and "collapsed" in request.headers.get(
+                "cache-status", ""
+            )
             if request.rules == NO_CACHE and not has_joined:
                 self._refreshing[request.text].append(request)
 

@@ -16,7 +16,7 @@ SLOW_AND_SURE = "Who has patience? [[slow=2]]"
 
 LIVELY = {"ASKONCE_HEARTBEAT": 0.2, "ASKONCE_LEASE": 0.6}
 # A process that is frozen while it beats would keep its place as SQLite's one writer.
-SILENT = {"ASKONCE_HEARTBEAT": 60}
+SILENT = {"ASKONCE_HEARTBEAT": 60, "ASKONCE_LEASE": 120}
 
 Replies = Callable[[], list[Reply]]
 

@@ -146,6 +146,13 @@ def test_only_if_cached_never_calls_a_provider(client: TestClient, provider: Fak
     assert len(provider.calls) == 1
 
 
+def test_only_if_cached_outranks_no_store(client: TestClient, provider: FakeProvider) -> None:
+    refused = told(client, "no-store, only-if-cached")
+
+    assert (refused.status_code, refused.json()["type"]) == (504, "not-cached")
+    assert provider.calls == []
+
+
 def test_a_cache_control_that_cannot_be_read_is_refused(client: TestClient) -> None:
     refused = told(client, "max-age=soon")
 
@@ -183,7 +190,7 @@ def test_no_store_does_not_join_a_call_in_flight(
 def test_no_connection_is_held_while_the_model_thinks(
     start: Callable[..., Service], provider: FakeProvider
 ) -> None:
-    service = start(heartbeat=3600)
+    service = start(heartbeat=3600, lease=7200)
     provider.hold()
     with ThreadPoolExecutor(20) as users:
         futures = [users.submit(ask, service.client, f"text {n}") for n in range(20)]

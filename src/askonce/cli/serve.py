@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import resource
 import socket
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ def serve(
     _outrank(ASKONCE_HOST=host, ASKONCE_PORT=port, ASKONCE_WORKERS=workers)
     with _told_in_one_line():
         settings = _settings()
+        _allow_many_connections()
         listener = _listen(settings)
         _migrate(settings)
         _welcome(settings, listener)
@@ -81,6 +83,13 @@ def _settings() -> "Settings":
             "without keys askonce answers on a loopback address only"
         )
     return settings
+
+
+def _allow_many_connections() -> None:
+    """Use as many file descriptors as we may: shells give 1024, fewer than the queue is long."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listen(settings: "Settings") -> socket.socket:
@@ -143,7 +152,13 @@ def _supervise(config: "Config", listener: socket.socket) -> None:
     from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
-    workers = Multiprocess(config, sockets=[listener])
+    class Supervisor(Multiprocess):
+        def terminate_all(self) -> None:
+            # Ours is open still when the last worker has closed its own: clients would hang in it.
+            listener.close()
+            super().terminate_all()
+
+    workers = Supervisor(config, sockets=[listener])
     workers.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes):
         raise typer.Exit(CANNOT_START)

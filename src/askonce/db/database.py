@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from askonce.core.errors import ConfigurationError, DatabaseUnavailableError
@@ -144,7 +152,16 @@ class SqlDatabase:
             connect_args={
                 "connect_timeout": 3,
                 "application_name": "askonce",
-                "options": "-c statement_timeout=5000 -c lock_timeout=4000",
+                # A process that is frozen in a transaction loses its locks, and a connection that
+                # nothing comes back on is given up: by default that takes hours.
+                "options": (
+                    "-c statement_timeout=5000 -c lock_timeout=4000"
+                    " -c idle_in_transaction_session_timeout=10000"
+                ),
+                "tcp_user_timeout": 10_000,
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
             },
         )
 
@@ -157,7 +174,7 @@ def parsed(url: str) -> URL:
     """
     try:
         parts = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         message = "ASKONCE_DATABASE_URL is not a database URL"
         raise ConfigurationError(message) from None
     backend = "postgresql" if parts.drivername == "postgres" else parts.get_backend_name()
@@ -177,7 +194,9 @@ def translated() -> Iterator[None]:
     """Turn what drivers raise when a database is away, busy or full into our own error."""
     try:
         yield
-    except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
+    except (DataError, IntegrityError, NotSupportedError, ProgrammingError):
+        raise
+    except (DatabaseError, InterfaceError, PoolTimeoutError) as error:
         raise DatabaseUnavailableError(type(error).__name__) from error
 
 

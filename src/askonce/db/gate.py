@@ -21,7 +21,15 @@ class WriterGate:
     """A lock among the threads of this process and all processes that share the file."""
 
     def __init__(self, path: Path, *, patience: float) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Stand beside the database.
+
+        Raises:
+            DatabaseUnavailableError: its folder is not there, or not ours to write in.
+        """
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DatabaseUnavailableError(type(error).__name__) from error
         self._threads = threading.Lock()
         self._patience = patience
 

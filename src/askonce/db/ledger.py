@@ -6,6 +6,7 @@ while the last one was being committed; the ledger never waits for more.
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -19,6 +20,8 @@ T = TypeVar("T")
 
 _MAX_BATCH = 200
 _MAX_WAITING = 20_000
+# A database that lets nobody write takes a full busy time to say so, for each work alone.
+_APART_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +103,10 @@ class GroupCommitLedger:
             with suppress(DatabaseUnavailableError):
                 self._database.ping()
                 is_away = False
+        until = time.clock_gettime(time.CLOCK_MONOTONIC) + _APART_SECONDS
         for entry in batch:
-            if is_away:
-                # Without this a batch would wait for two hundred connection timeouts.
-                entry.future.set_exception(error)
+            if is_away or time.clock_gettime(time.CLOCK_MONOTONIC) >= until:
+                # Without this a batch would wait for two hundred connection or lock timeouts.
+                entry.future.set_exception(DatabaseUnavailableError())
             else:
                 self._commit([entry])

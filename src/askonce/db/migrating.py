@@ -8,8 +8,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
+from askonce.core.errors import ConfigurationError
 from askonce.db.database import SqlDatabase, translated
 
 # Any constant will do, so long as every replica takes the same: "askonce" in ASCII.
@@ -21,10 +24,18 @@ def upgrade(database: SqlDatabase, revision: str = "head") -> None:
 
     Raises:
         DatabaseUnavailableError: the database cannot be reached.
+        ConfigurationError: it is of a newer version, or not ours.
     """
-    if revision == "head" and is_current(database):
-        return
-    run(database, lambda config: command.upgrade(config, revision))
+    try:
+        if revision == "head" and is_current(database):
+            return
+        run(database, lambda config: command.upgrade(config, revision))
+    except CommandError:
+        message = "ASKONCE_DATABASE_URL: the database belongs to a newer version of askonce"
+        raise ConfigurationError(message) from None
+    except ProgrammingError:
+        message = "ASKONCE_DATABASE_URL: the database cannot be used as it is"
+        raise ConfigurationError(message) from None
 
 
 def downgrade(database: SqlDatabase, revision: str) -> None:

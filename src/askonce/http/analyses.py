@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from askonce.core.access import Caller
 from askonce.core.caching import CacheRules
 from askonce.core.clock import Clock
+from askonce.core.errors import DatabaseUnavailableError
 from askonce.core.landings import Asked, Boarded, Way
 from askonce.core.questions import MAX_TEXT_CHARACTERS
 from askonce.http import streams
@@ -23,12 +24,19 @@ from askonce.services.analyses import Analyses, Draft
 
 _LONGEST_NAME = 128
 _MOST_TOKENS = 1_000_000
+# Longer than the database itself waits for locks and statements.
+_LOOK_UP_SECONDS = 15.0
 
 
 def _storable(text: str) -> str:
     if "\x00" in text:
         message = "may not contain the character NUL (U+0000)"
         raise ValueError(message)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        message = "may not contain a lone surrogate"
+        raise ValueError(message) from None
     return text
 
 
@@ -113,7 +121,13 @@ def add_routes(app: FastAPI, analyses: Analyses, clock: Clock) -> None:
             is_streamed=is_streamed,
         )
         # Shielded: the call belongs to the server, and goes on when the client goes away.
-        boarded = await asyncio.shield(asyncio.wrap_future(boarding))
+        try:
+            boarded = await asyncio.wait_for(
+                asyncio.shield(asyncio.wrap_future(boarding)), _LOOK_UP_SECONDS
+            )
+        except TimeoutError:
+            # A database that takes requests and never answers: nothing was paid for yet.
+            raise DatabaseUnavailableError from None
         if is_streamed and not _has_failed(boarded.asked):
             return streams.streamed(
                 boarded,

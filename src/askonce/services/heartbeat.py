@@ -1,10 +1,9 @@
 """Shows other processes that the leader of each flight lives."""
 
 import threading
-from contextlib import suppress
 
-from askonce.core.errors import AskonceError
 from askonce.core.ports import Ledger
+from askonce.telemetry import log
 
 
 class Heartbeat:
@@ -41,6 +40,8 @@ class Heartbeat:
                 self._beat(leading)
 
     def _beat(self, leading: list[bytes]) -> None:
-        # A beat that cannot be written shows as silence, which is what it is.
-        with suppress(AskonceError):
+        # A beat that cannot be written shows as silence, which is what it is; the next one counts.
+        try:
             self._ledger.write(lambda tx: tx.flights.beat(leading, self._owner)).result()
+        except Exception as error:  # noqa: BLE001 - without this thread all leaders would look dead
+            log.warning("heartbeat_failed", error=type(error).__name__)

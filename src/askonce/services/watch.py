@@ -103,7 +103,9 @@ class Watch:
         try:
             with self._database.reading() as tx:
                 rows = tx.flights.read([one.fingerprint for one in followed])
-        except AskonceError:
+        except Exception as error:  # noqa: BLE001 - without this thread nobody would be followed
+            if not isinstance(error, AskonceError):
+                log.error("watch_failed", error=type(error).__name__)
             for one in followed:
                 one.observation.start_again()
                 if one.deadline.has_passed():
@@ -113,6 +115,9 @@ class Watch:
             try:
                 self._consider(one, rows.get(one.fingerprint))
             except AskonceError:
+                one.observation.start_again()
+            except Exception as error:  # noqa: BLE001 - all others are still to be watched
+                log.error("watch_failed", error=type(error).__name__)
                 one.observation.start_again()
 
     def _consider(self, one: Followed, seen: Seen | None) -> None:
