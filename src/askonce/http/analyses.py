@@ -77,6 +77,56 @@ class AnalyzeIn(BaseModel):
         )
 
 
+# What is read straight from the headers, so that a wrong one is not a matter of fields.
+_PARAMETERS: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Cache-Control",
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": (
+                "`no-cache`: ask anew and replace the entry; `no-store`: neither read nor write"
+                " the cache; `max-age=N`: accept an entry younger than N seconds;"
+                " `only-if-cached`: an entry or 504"
+            ),
+        },
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            "description": (
+                "Makes repeats of this request safe for 24 hours: they are answered with the very"
+                " same body and `Idempotent-Replayed: true`"
+            ),
+        },
+    ]
+}
+_STREAM: dict[str, Any] = {
+    "example": (
+        'event: delta\ndata: {"text": "Ang"}\n\nevent: delta\ndata: {"text": "ry."}\n\n'
+        'event: done\ndata: {"id": 41, "result": "Angry.", "cached": false}\n\n'
+    )
+}
+_HEADERS: dict[str, Any] = {
+    "Cache-Status": {
+        "description": (
+            "Where the answer came from (RFC 9211): `askonce; hit; ttl=86213`,"
+            " `askonce; fwd=uri-miss; stored`, `askonce; fwd=uri-miss; collapsed`"
+            " or `askonce; fwd=request`"
+        ),
+        "schema": {"type": "string"},
+    },
+    "Age": {
+        "description": "On a hit: how many seconds ago the answer was stored",
+        "schema": {"type": "integer"},
+    },
+    "Idempotent-Replayed": {
+        "description": "`true` where the Idempotency-Key was answered before",
+        "schema": {"type": "string"},
+    },
+}
+
+
 def add_routes(app: FastAPI, analyses: Analyses, clock: Clock) -> None:
     """Add the route that asks."""
 
@@ -86,10 +136,16 @@ def add_routes(app: FastAPI, analyses: Analyses, clock: Clock) -> None:
         summary="Analyse a text, or answer from the cache",
         response_class=Response,
         responses={
-            200: {"model": AnalysisOut, "description": "The answer", "headers": _HEADERS},
+            200: {
+                "model": AnalysisOut,
+                "description": "The answer; as events where `Accept: text/event-stream` asks so",
+                "headers": _HEADERS,
+                "content": {streams.MEDIA_TYPE: {"schema": {"type": "string"}, **_STREAM}},
+            },
             **problems(400, 410, 413, 415, 422, 502, 503, 504),
         },
-        openapi_extra=documented(
+        openapi_extra=_PARAMETERS
+        | documented(
             AnalyzeIn,
             {"text": "Is this review happy or angry? 'Two weeks late, and then the wrong colour.'"},
             {
@@ -180,20 +236,4 @@ _FORWARDED = {
     Way.MISS: "askonce; fwd=uri-miss",
     Way.COLLAPSED: "askonce; fwd=uri-miss; collapsed",
     Way.BYPASS: "askonce; fwd=request",
-}
-
-
-_HEADERS: dict[str, Any] = {
-    "Cache-Status": {
-        "description": (
-            "Where the answer came from (RFC 9211): `askonce; hit; ttl=86213`,"
-            " `askonce; fwd=uri-miss; stored`, `askonce; fwd=uri-miss; collapsed`"
-            " or `askonce; fwd=request`"
-        ),
-        "schema": {"type": "string"},
-    },
-    "Age": {
-        "description": "On a hit: how many seconds ago the answer was stored",
-        "schema": {"type": "integer"},
-    },
 }
