@@ -4,13 +4,14 @@ A transaction's statements run without interruption once its turn has come: as l
 held nobody else writes, so a process that is frozen holding it may as well have run them before.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from askonce.core.errors import DatabaseUnavailableError
 from askonce.core.flights import Seen
 from askonce.db.analyses import SqlAnalyses
+from askonce.db.attempts import SqlAttempts
 from askonce.db.database import SqlDatabase, SqlTransaction
 from askonce.db.flights import SqlFlights
 from tests.simulation.disk import Disk
@@ -45,6 +46,10 @@ class _Reader(SimulatedTransaction):
     def flights(self) -> SqlFlights:
         return _RememberedFlights(self.flights_type(self.connection), self.disk)
 
+    @property
+    def attempts(self) -> SqlAttempts:
+        return _RememberedAttempts(self.connection, self.disk)
+
 
 class _RememberedFlights(SqlFlights):
     def __init__(self, flights: SqlFlights, disk: Disk) -> None:
@@ -52,7 +57,16 @@ class _RememberedFlights(SqlFlights):
         self._disk = disk
 
     def read(self, fingerprints: Iterable[bytes]) -> dict[bytes, Seen]:
-        return self._disk.read(tuple(fingerprints), self._flights)
+        wanted = tuple(fingerprints)
+        return self._disk.read(wanted, lambda: self._flights.read(wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class _RememberedAttempts(SqlAttempts):
+    disk: Disk
+
+    def owners_of_open(self) -> Sequence[str]:
+        return self.disk.read("owners", lambda: SqlAttempts.owners_of_open(self))
 
 
 class SimulatedDatabase(SqlDatabase):

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from askonce.core.errors import DatabaseUnavailableError
-from askonce.core.flights import Seen
-from askonce.db.flights import SqlFlights
 from tests.simulation.history import AnswersChanged, FlightChanged, FlightSeen, History
 from tests.simulation.process import Process
 from tests.simulation.tables import shared_tables
 from tests.simulation.world import World
+
+T = TypeVar("T")
 
 # As short against the lease as the product's own.
 _PATIENCE_SECONDS = 1.0
@@ -33,7 +33,8 @@ class Disk:
         self._numbers: dict[bytes, int] = {}
         self._flights: dict[int, FlightSeen | None] = {}
         self._answers: dict[int, str] = {}
-        self._read: dict[tuple[bytes, ...], dict[bytes, Seen]] = {}
+        self._read: dict[object, Any] = {}
+        self._version = -1
 
     def know(self, fingerprint: bytes, question: int) -> None:
         """Remember which question a row is about."""
@@ -88,17 +89,19 @@ class Disk:
             self._is_stalled = False
             self._release()
 
-    def read(self, fingerprints: tuple[bytes, ...], flights: SqlFlights) -> dict[bytes, Seen]:
-        """Read rows; what has not changed since is not read again."""
-        if fingerprints not in self._read:
-            self._read[fingerprints] = flights.read(fingerprints)
-        return self._read[fingerprints]
+    def read(self, what: object, read: Callable[[], T]) -> T:
+        """Read something; while nothing is written it is not read again."""
+        if self._version != self.tables.changes():
+            self._version = self.tables.changes()
+            self._read.clear()
+        if what not in self._read:
+            self._read[what] = read()
+        found: T = self._read[what]
+        return found
 
     def look(self) -> None:
         """Note what a commit has changed."""
         now, events = self._world.now, self._history.events
-        if self.tables.flights:
-            self._read.clear()
         for fingerprint, row in self.tables.flights:
             question = self._numbers[fingerprint]
             events.append(FlightChanged(now, question, row))

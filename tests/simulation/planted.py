@@ -1,10 +1,11 @@
 """Known bugs of flight protocols, planted on purpose: the simulation must find each of them."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import delete, exists, select, update
 
-from askonce.core.flights import FlightState, Lease, Observation, Seen, Verdict
+from askonce.core.flights import FlightState, Lease, LeaseTimes, Observation, Seen, Verdict
 from askonce.db.analyses import SqlAnalyses
 from askonce.db.flights import SqlFlights
 from askonce.db.rows import AnalysisRow, AnswerRow, FlightRow
@@ -50,6 +51,41 @@ class WithoutCompareAndSwap(SqlFlights):
         if row is None:
             return None
         return Lease(fingerprint=fingerprint, epoch=row.epoch, fence=row.fence)
+
+
+class ObservationWithOneProbe(Observation):
+    """One probe proves that the database takes writes: also while it comes back for a moment."""
+
+    def __init__(self, times: LeaseTimes, monotonic: Callable[[], float]) -> None:
+        super().__init__(times, monotonic)
+        self._patience = times
+        self._clock = monotonic
+        self._sign: tuple[int, int] | None = None
+        self._silent_since = 0.0
+        self._probed: float | None = None
+
+    def judge(self, seen: Seen) -> Verdict:
+        now = self._clock()
+        if (seen.fence, seen.beat) != self._sign:
+            self._sign, self._silent_since, self._probed = (seen.fence, seen.beat), now, None
+            return Verdict.WAIT
+        if self._probed is not None:
+            is_over = now - self._probed >= self._patience.grace
+            return Verdict.TAKE_OVER if is_over else Verdict.WAIT
+        is_silent = now - self._silent_since >= self._patience.lease
+        return Verdict.PROBE if is_silent else Verdict.WAIT
+
+    def probed(self) -> None:
+        self._probed = self._clock()
+
+    def start_again(self) -> None:
+        self._sign = self._probed = None
+
+
+class WatchWithOneProbe(SimulatedWatch):
+    def follow(self, followed: Followed) -> None:
+        super().follow(followed)
+        followed.observation = ObservationWithOneProbe(self._times, self._clock.monotonic)
 
 
 class HastyObservation(Observation):
@@ -101,6 +137,7 @@ PLANTED = {
     "no fence": Parts(flights=WithoutFence),
     "takeover without compare-and-swap": Parts(flights=WithoutCompareAndSwap),
     "no probe phase": Parts(watch=WatchWithoutProbe),
+    "one probe only": Parts(watch=WatchWithOneProbe),
     "purge by deleting the row": Parts(analyses=PurgeByDeletion),
     "landing that ignores the epoch": Parts(flights=LandingInAnyEpoch),
 }

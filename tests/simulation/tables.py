@@ -53,6 +53,10 @@ class Tables:
         self.flights.clear()
         self.answers.clear()
 
+    def changes(self) -> int:
+        """Return how many rows have been written or removed so far; only ever grows."""
+        return int(self._raw.total_changes)
+
     def intent(self, attempt_id: int) -> Intent | None:
         """Return the row of an attempt as it is now."""
         row = self._raw.execute(

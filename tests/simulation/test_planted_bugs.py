@@ -7,7 +7,7 @@ from tests.simulation.planted import PLANTED
 from tests.simulation.schedule import Schedule
 from tests.simulation.server import Parts
 
-ENOUGH_SEEDS = 400
+ENOUGH_SEEDS = 500
 
 
 @pytest.mark.parametrize("parts", PLANTED.values(), ids=PLANTED.keys())

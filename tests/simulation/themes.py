@@ -53,7 +53,7 @@ SIEGE: Final = Theme(
     kinds=(Kind.CRASH, Kind.FREEZE, Kind.CUT_OFF, Kind.PROVIDER_FAILURE),
     kind_odds=0.6,
     strike_odds=0.5,
-    trips=(0.002, 0.05),
+    trips=(0.05,),
 )
 # Many wait for one long call; its leader lives, but nobody can write.
 DROUGHT: Final = Theme(
@@ -61,12 +61,12 @@ DROUGHT: Final = Theme(
     questions=(1,),
     requests=(3,),
     pauses=(0.05,),
-    calls=(4.0,),
+    calls=(3.0,),
     ttls=(86_400.0,),
     kinds=(Kind.STALL,),
     kind_odds=1.0,
     strike_odds=0.0,
-    fault_seconds=1.5,
+    fault_seconds=0.8,
     durations=((0.9, 2.0),),
     one_writer_odds=1.0,
 )
