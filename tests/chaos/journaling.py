@@ -10,6 +10,8 @@ from tests.chaos.violations import Violation
 
 # A replacement settles what a dead leader left open, but a frozen one may still make its call.
 GIVEN_UP = "process died"
+# The modes of the stub provider that end with an answer.
+_ANSWERING = frozenset({"ok", "hang-up", "length", "trickle"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,9 @@ def matched(evidence: Evidence) -> Journal:
 
     It must be of the same replica, provider and text, and have been open when the call came. An
     answer that is still kept says itself which call made it; of the others, each gets the attempt
-    that was settled first.
+    that was settled first, one with an answer only where the provider gave one.
     """
+    said = {request.call for request in evidence.requests if request.is_given}
     owners = {replica.name: replica.owner for replica in evidence.replicas}
     free = defaultdict[tuple[str | None, str, str | None], list[Attempt]](list)
     for attempt in evidence.attempts:
@@ -51,7 +54,9 @@ def matched(evidence: Evidence) -> Journal:
         if not candidates:
             unjournaled.append(call)
             continue
-        chosen = min(certain or candidates, key=_settled)
+        is_answered = call.number in said or call.mode in _ANSWERING
+        alike = [one for one in candidates if _is_bought(one) == is_answered]
+        chosen = min(certain or alike or candidates, key=_settled)
         free[chosen.owner, chosen.provider, call.text].remove(chosen)
         attempts[call.number] = chosen
     return Journal(attempts, tuple(unjournaled))
@@ -79,6 +84,10 @@ def _made(evidence: Evidence) -> dict[int, int]:
     shown = {answer.id: call_of(answer.result) for answer in evidence.answers}
     made = ((one.id, shown.get(one.answer_id or 0)) for one in evidence.attempts)
     return {attempt_id: number for attempt_id, number in made if number is not None}
+
+
+def _is_bought(attempt: Attempt) -> bool:
+    return attempt.outcome in {"answered", "duplicate"}
 
 
 def _settled(attempt: Attempt) -> float:

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from askonce.db.database import BUSY_SECONDS
 from tests.databases import PostgresTemplates, SqliteTemplates
 from tests.e2e.outages import Postgres, own_postgres
 
@@ -35,7 +36,8 @@ class SqliteStore:
         self._holder: threading.Thread | None = None
 
     def disturb(self, drawn: random.Random) -> str:
-        seconds = drawn.choice([drawn.uniform(0.05, 0.6), drawn.uniform(0.6, 2.5)])
+        shorter, longer = drawn.uniform(0.05, 0.6), drawn.uniform(0.6, 2.5)
+        seconds = drawn.choice([shorter] * 4 + [longer] * 4 + [BUSY_SECONDS + 0.5])
         if self._holder is None or not self._holder.is_alive():
             self._holder = threading.Thread(target=self._hold, args=(seconds,), daemon=True)
             self._holder.start()

@@ -74,3 +74,14 @@ def test_an_attempt_that_a_killed_replica_left_open_is_right() -> None:
     told = story(attempts=(attempt(), is_open), requests=asked, replicas=(killed, BOB))
 
     assert broken(told) == []
+
+
+def test_of_two_calls_at_one_time_the_one_that_failed_gets_the_attempt_that_failed() -> None:
+    failed = attempt(1, outcome="unknown", reason="cut", started=1.0, finished=3.0)
+    bought = attempt(2, started=1.0, finished=2.0)
+    calls = (call(1, mode="cut", began=1.5), call(2, began=1.6))
+    told = story(attempts=(failed, bought), calls=calls, answers=(), requests=())
+
+    journal = matched(told)
+
+    assert {number: found.id for number, found in journal.attempts.items()} == {1: 1, 2: 2}

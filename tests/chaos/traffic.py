@@ -141,8 +141,12 @@ class Client:
             self._delete(analysis_id)
 
     def _delete_all(self) -> None:
-        """Delete whatever anybody was given of a question, and ask it again."""
+        """Delete whatever anybody was given of a question, and ask it again; sometimes while its
+        entry is being replaced."""
         text = self._topics.hot(self._drawn)
+        if self._drawn.random() < 0.5:
+            refresh = self._wanted(text, NO_CACHE)
+            self._ask(refresh, leaves_after=self._drawn.uniform(0.01, 0.05))
         for analysis_id in self._topics.take_all(text):
             self._delete(analysis_id)
         if not self._is_over.is_set():

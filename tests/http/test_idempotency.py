@@ -9,8 +9,10 @@ import pytest
 from fastapi.testclient import TestClient
 from freezegun import freeze_time
 from httpx2 import Response
+from sqlalchemy import select
 
 from askonce.core.errors import ProviderUnavailableError
+from askonce.db.rows import IdempotencyRow
 from tests.fakes.provider import FakeProvider
 from tests.http.conftest import Service
 
@@ -174,3 +176,27 @@ def test_a_key_outlives_the_process(start: Callable[..., Service], provider: Fak
 
     assert repeat.content == first.content
     assert len(provider.calls) == 1
+
+
+def test_a_claim_that_comes_late_finds_what_its_key_was_answered_with(
+    start: Callable[..., Service], provider: FakeProvider
+) -> None:
+    busy, quick = start(max_calls=1), start()
+    busy.openai.hold()
+    with ThreadPoolExecutor(2) as users:
+        users.submit(busy.client.post, "/analyze/ann", json={"text": "x", "provider": "openai"})
+        busy.openai.wait_for_calls(1)
+        late = users.submit(ask, busy.client, cache_control="no-cache")
+        while not keys(busy):
+            pass
+        first = ask(quick.client, cache_control="no-cache")
+        busy.openai.let_go()
+
+    assert late.result().content == first.content
+    assert late.result().headers["Idempotent-Replayed"] == "true"
+    assert len(provider.calls) == 1
+
+
+def keys(service: Service) -> int:
+    with service.process.database.reading() as tx:
+        return len(tx.connection.execute(select(IdempotencyRow.scope)).all())

@@ -45,13 +45,29 @@ def test_silence_for_the_whole_lease_asks_for_a_probe(watched: Watched) -> None:
     assert watched.after(0.1) is Verdict.PROBE
 
 
-def test_only_a_probe_that_went_through_starts_the_grace(watched: Watched) -> None:
+def test_only_a_database_that_takes_writes_all_through_the_grace_proves_a_death(
+    watched: Watched,
+) -> None:
     assert watched.after(5.0) is Verdict.PROBE
     assert watched.after(10.0) is Verdict.PROBE
     watched.observation.probed()
 
-    assert watched.after(2.4) is Verdict.WAIT
+    for _ in range(5):
+        assert watched.after(0.4) is Verdict.WAIT
+        assert watched.after(0.1) is Verdict.PROBE
+        watched.observation.probed()
     assert watched.after(0.1) is Verdict.TAKE_OVER
+
+
+def test_a_probe_that_came_late_starts_the_grace_anew(watched: Watched) -> None:
+    assert watched.after(5.0) is Verdict.PROBE
+    watched.observation.probed()
+
+    assert watched.after(2.4) is Verdict.PROBE
+    watched.observation.probed()
+
+    assert watched.after(0.1) is Verdict.WAIT
+    assert watched.after(0.4) is Verdict.PROBE
 
 
 @pytest.mark.parametrize("sign", [replace(RUNNING, beat=1), replace(RUNNING, fence=2)])

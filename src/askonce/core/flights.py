@@ -75,9 +75,10 @@ class Verdict(Enum):
 class Observation:
     """One waiter's view of one leader.
 
-    Takeover has two steps: silence for the whole lease first asks for a probe, a write to the same
-    row. Only when that write went through, and the leader stayed silent for `grace` more, may it
-    be taken over: a stalled database must not look like a dead leader.
+    Takeover has two steps. Silence for the whole lease asks for probes, writes to the same row,
+    every half heartbeat. Only when they went through for all of `grace`, none much later than
+    the one before, and the leader stayed silent all the while, may it be taken over: a stalled
+    database must not look like a dead leader, nor one that comes and goes.
     """
 
     def __init__(self, times: LeaseTimes, monotonic: Callable[[], float]) -> None:
@@ -85,7 +86,9 @@ class Observation:
         self._monotonic = monotonic
         self._last: tuple[int, int] | None = None
         self._since = 0.0
-        self._probed_at: float | None = None
+        # Since when the database has been taking writes, and when it last did.
+        self._writable_since: float | None = None
+        self._written_at = 0.0
 
     def judge(self, seen: Seen) -> Verdict:
         """Return what the row, as just read, calls for."""
@@ -93,18 +96,25 @@ class Observation:
         if (seen.fence, seen.beat) != self._last:
             self._last = (seen.fence, seen.beat)
             self._since = now
-            self._probed_at = None
+            self._writable_since = None
             return Verdict.WAIT
-        if self._probed_at is not None:
-            is_over = now - self._probed_at >= self._times.grace
-            return Verdict.TAKE_OVER if is_over else Verdict.WAIT
-        return Verdict.PROBE if now - self._since >= self._times.lease else Verdict.WAIT
+        if self._writable_since is None:
+            is_silent = now - self._since >= self._times.lease
+            return Verdict.PROBE if is_silent else Verdict.WAIT
+        if self._written_at - self._writable_since >= self._times.grace:
+            return Verdict.TAKE_OVER
+        is_due = now - self._written_at >= self._times.heartbeat / 2
+        return Verdict.PROBE if is_due else Verdict.WAIT
 
     def probed(self) -> None:
-        """Note that the probe was written."""
-        self._probed_at = self._monotonic()
+        """Note that a probe was written."""
+        now = self._monotonic()
+        is_late = now - self._written_at > 1.5 * self._times.heartbeat
+        if self._writable_since is None or is_late:
+            self._writable_since = now
+        self._written_at = now
 
     def start_again(self) -> None:
         """Forget what was seen: after a database error nothing is known about the leader."""
         self._last = None
-        self._probed_at = None
+        self._writable_since = None

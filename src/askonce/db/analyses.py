@@ -8,6 +8,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    bindparam,
     delete,
     exists,
     insert,
@@ -34,6 +35,14 @@ ANSWER_COLUMNS = (
     AnswerRow.cost,
 )
 
+# Built once: building a statement takes longer than running it.
+_ANSWER_TO_GIVE = (
+    select(*ANSWER_COLUMNS)
+    .where(AnswerRow.id == bindparam("answer_id"), AnswerRow.tenant == bindparam("tenant"))
+    .with_for_update(read=True, key_share=True)
+)
+_ADD = insert(AnalysisRow).returning(AnalysisRow.id)
+
 
 class SqlAnalyses:
     """The analyses of all users."""
@@ -45,9 +54,7 @@ class SqlAnalyses:
         """Write that a user was given an answer; None when the answer has been deleted."""
         # The key share keeps a deletion out until the new row, which refers to it, is committed.
         row = self._connection.execute(
-            select(*ANSWER_COLUMNS)
-            .where(AnswerRow.id == answer_id, AnswerRow.tenant == asker.tenant)
-            .with_for_update(read=True, key_share=True)
+            _ANSWER_TO_GIVE, {"answer_id": answer_id, "tenant": asker.tenant}
         ).one_or_none()
         if row is None:
             return None
@@ -150,15 +157,14 @@ def add_analysis(
 ) -> Analysis:
     """Write a history row for an answer whose columns (`ANSWER_COLUMNS`) are in `row`."""
     analysis_id = connection.execute(
-        insert(AnalysisRow)
-        .values(
-            tenant=asker.tenant,
-            user_id=asker.user_id,
-            answer_id=answer_id,
-            cached=cached,
-            created_at=at,
-        )
-        .returning(AnalysisRow.id)
+        _ADD,
+        {
+            "tenant": asker.tenant,
+            "user_id": asker.user_id,
+            "answer_id": answer_id,
+            "cached": cached,
+            "created_at": at,
+        },
     ).scalar_one()
     return Analysis(
         id=analysis_id,

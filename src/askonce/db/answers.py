@@ -8,6 +8,9 @@ from askonce.core.answers import Answer
 from askonce.core.questions import Question
 from askonce.db.rows import AnswerRow
 
+# Built once: building a statement takes longer than running it.
+_ADD = insert(AnswerRow).returning(AnswerRow.id)
+
 
 class SqlAnswers:
     """The answers, each kept once."""
@@ -19,18 +22,20 @@ class SqlAnswers:
         self, question: Question, answer: Answer, *, tenant: str, fingerprint: bytes, at: datetime
     ) -> int:
         """Keep an answer and return its id."""
-        statement = insert(AnswerRow).values(
-            tenant=tenant,
-            fingerprint=fingerprint,
-            text=question.text,
-            result=answer.text,
-            is_structured=question.output_schema is not None,
-            provider=answer.provider,
-            model=answer.model,
-            finish_reason=answer.finish_reason.value,
-            tokens_in=answer.tokens_in,
-            tokens_out=answer.tokens_out,
-            cost=answer.cost,
-            created_at=at,
-        )
-        return self._connection.execute(statement.returning(AnswerRow.id)).scalar_one()
+        return self._connection.execute(
+            _ADD,
+            {
+                "tenant": tenant,
+                "fingerprint": fingerprint,
+                "text": question.text,
+                "result": answer.text,
+                "is_structured": question.output_schema is not None,
+                "provider": answer.provider,
+                "model": answer.model,
+                "finish_reason": answer.finish_reason.value,
+                "tokens_in": answer.tokens_in,
+                "tokens_out": answer.tokens_out,
+                "cost": answer.cost,
+                "created_at": at,
+            },
+        ).scalar_one()

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from askonce.core.access import Asker
 from askonce.core.answers import Answer
@@ -14,6 +22,13 @@ from askonce.db.rows import AttemptRow
 
 # Written out, not bound: SQLite uses a partial index only where it can see that it applies.
 _OPEN: ColumnElement[str] = literal_column(f"'{Outcome.OPEN.value}'")
+
+_IS_IT = AttemptRow.id == bindparam("attempt_id")
+
+# Built once: building a statement takes longer than running it.
+_WRITE = insert(AttemptRow).values(outcome=Outcome.OPEN.value).returning(AttemptRow.id)
+_SETTLE = update(AttemptRow).where(_IS_IT)
+_BOUGHT = select(AttemptRow.answer_id).where(_IS_IT).with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +41,20 @@ class SqlAttempts:
         self, asker: Asker, lease: Lease, *, owner: str, provider: str, model: str, at: datetime
     ) -> int:
         """Write the intent to call a provider, and return the attempt's id."""
-        statement = insert(AttemptRow).values(
-            tenant=asker.tenant,
-            user_id=asker.user_id,
-            fingerprint=lease.fingerprint,
-            epoch=lease.epoch,
-            fence=lease.fence,
-            owner=owner,
-            provider=provider,
-            model=model,
-            outcome=Outcome.OPEN.value,
-            started_at=at,
-        )
-        return self.connection.execute(statement.returning(AttemptRow.id)).scalar_one()
+        return self.connection.execute(
+            _WRITE,
+            {
+                "tenant": asker.tenant,
+                "user_id": asker.user_id,
+                "fingerprint": lease.fingerprint,
+                "epoch": lease.epoch,
+                "fence": lease.fence,
+                "owner": owner,
+                "provider": provider,
+                "model": model,
+                "started_at": at,
+            },
+        ).scalar_one()
 
     def settle(
         self,
@@ -52,17 +68,17 @@ class SqlAttempts:
     ) -> None:
         """Write how a call ended, and what it is known to have cost."""
         self.connection.execute(
-            update(AttemptRow)
-            .where(AttemptRow.id == attempt_id)
-            .values(
-                outcome=outcome.value,
-                reason=reason,
-                answer_id=answer_id,
-                tokens_in=None if answer is None else answer.tokens_in,
-                tokens_out=None if answer is None else answer.tokens_out,
-                cost=None if answer is None else answer.cost,
-                finished_at=at,
-            )
+            _SETTLE,
+            {
+                "attempt_id": attempt_id,
+                "outcome": outcome.value,
+                "reason": reason,
+                "answer_id": answer_id,
+                "tokens_in": None if answer is None else answer.tokens_in,
+                "tokens_out": None if answer is None else answer.tokens_out,
+                "cost": None if answer is None else answer.cost,
+                "finished_at": at,
+            },
         )
 
     def abandon(self, fingerprint: bytes, *, owner: str, at: datetime) -> None:
@@ -97,9 +113,7 @@ class SqlAttempts:
 
     def bought(self, attempt_id: int) -> int | None:
         """Return the answer that this attempt was settled with, if it was."""
-        return self.connection.execute(
-            select(AttemptRow.answer_id).where(AttemptRow.id == attempt_id).with_for_update()
-        ).scalar_one_or_none()
+        return self.connection.execute(_BOUGHT, {"attempt_id": attempt_id}).scalar_one_or_none()
 
     def outcome(self, attempt_id: int, lease: Lease, *, owner: str) -> Outcome | None:
         """Return how this very call stands; None when it was never written here.

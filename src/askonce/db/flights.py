@@ -2,14 +2,16 @@
 
 Each step is one conditional statement, the same on SQLite and PostgreSQL. PostgreSQL evaluates
 the condition of an UPDATE on the newest version of a row (READ COMMITTED), so that a conditional
-UPDATE is a compare-and-swap.
+UPDATE is a compare-and-swap. The statements are built once: building one takes five times as long
+as running it.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from types import ModuleType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, update
+from sqlalchemy import Connection, Executable, Row, and_, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from askonce.core.access import Asker
@@ -20,8 +22,18 @@ from askonce.db.analyses import ANSWER_COLUMNS, add_analysis
 from askonce.db.rows import AnswerRow, FlightRow
 
 RUNNING = FlightState.RUNNING.value
+FAILED = FlightState.FAILED.value
 
-SEEN_COLUMNS = (
+_IS_IT = FlightRow.fingerprint == bindparam("key")
+_IS_RUNNING = FlightRow.state == RUNNING
+_HAS_FENCE = FlightRow.fence == bindparam("seen_fence")
+_IS_SILENT = and_(_IS_IT, _IS_RUNNING, _HAS_FENCE, FlightRow.beat == bindparam("seen_beat"))
+_IS_ACCEPTED = and_(
+    FlightRow.expires_at > bindparam("now"),
+    FlightRow.stored_at > bindparam("stored_after"),
+    FlightRow.stored_at <= bindparam("stored_by"),
+)
+_SEEN = select(
     FlightRow.fingerprint,
     FlightRow.epoch,
     FlightRow.fence,
@@ -34,6 +46,70 @@ SEEN_COLUMNS = (
     FlightRow.expires_at,
     FlightRow.failure,
 )
+
+_RECALL = (
+    select(FlightRow.answer_id, FlightRow.stored_at, FlightRow.expires_at, *ANSWER_COLUMNS)
+    .join(AnswerRow, AnswerRow.id == FlightRow.answer_id)
+    .where(
+        _IS_IT,
+        AnswerRow.fingerprint == bindparam("key"),
+        AnswerRow.tenant == bindparam("tenant"),
+        _IS_ACCEPTED,
+    )
+    .with_for_update(read=True, key_share=True, of=AnswerRow)
+)
+_READ = _SEEN.where(FlightRow.fingerprint.in_(bindparam("keys", expanding=True)))
+_LOCKED = _SEEN.where(_IS_IT).with_for_update()
+_BEAT = (
+    update(FlightRow)
+    .where(
+        FlightRow.fingerprint.in_(bindparam("keys", expanding=True)),
+        _IS_RUNNING,
+        FlightRow.owner == bindparam("me"),
+    )
+    .values(beat=FlightRow.beat + 1)
+)
+_HOLDS = select(FlightRow.fence).where(_IS_IT, _IS_RUNNING, _HAS_FENCE)
+_PROBE = update(FlightRow).where(_IS_SILENT).values(probes=FlightRow.probes + 1)
+_TAKE_OVER = (
+    update(FlightRow)
+    .where(_IS_SILENT)
+    .values(fence=FlightRow.fence + 1, beat=0, takeovers=FlightRow.takeovers + 1)
+)
+_GIVE_UP = update(FlightRow).where(_IS_SILENT).values(state=FAILED)
+_LAND = (
+    update(FlightRow)
+    .where(
+        _IS_IT,
+        FlightRow.epoch == bindparam("leased_epoch"),
+        FlightRow.state.in_([RUNNING, FAILED]),
+    )
+    .values(state=FlightState.DONE.value, failure=None)
+)
+_FAIL = update(FlightRow).where(_IS_IT, _IS_RUNNING, _HAS_FENCE).values(state=FAILED)
+
+
+def _claim(dialect: ModuleType) -> Executable:
+    first = dialect.insert(FlightRow).values(
+        epoch=1, fence=1, beat=0, probes=0, state=RUNNING, takeovers=0
+    )
+    claim: Executable = first.on_conflict_do_update(
+        index_elements=[FlightRow.fingerprint],
+        set_={
+            "epoch": FlightRow.epoch + 1,
+            "fence": FlightRow.fence + 1,
+            "beat": 0,
+            "state": RUNNING,
+            "owner": first.excluded.owner,
+            "takeovers": 0,
+            "failure": None,
+        },
+        where=and_(FlightRow.state != RUNNING, or_(FlightRow.answer_id.is_(None), ~_IS_ACCEPTED)),
+    ).returning(FlightRow.epoch, FlightRow.fence)
+    return claim
+
+
+_CLAIM = {dialect.__name__.rpartition(".")[2]: _claim(dialect) for dialect in (sqlite, postgresql)}
 
 
 class SqlFlights:
@@ -49,15 +125,7 @@ class SqlFlights:
         table at the moment of the commit, so an entry that was deleted elsewhere is not served.
         """
         row = self._connection.execute(
-            select(FlightRow.answer_id, FlightRow.stored_at, FlightRow.expires_at, *ANSWER_COLUMNS)
-            .join(AnswerRow, AnswerRow.id == FlightRow.answer_id)
-            .where(
-                FlightRow.fingerprint == fingerprint,
-                AnswerRow.fingerprint == fingerprint,
-                AnswerRow.tenant == asker.tenant,
-                _is_accepted(accepted),
-            )
-            .with_for_update(read=True, key_share=True, of=AnswerRow)
+            _RECALL, {"key": fingerprint, "tenant": asker.tenant, **_limits(accepted)}
         ).one_or_none()
         if row is None:
             return None
@@ -73,99 +141,46 @@ class SqlFlights:
 
         The old entry stays readable until a new answer replaces it.
         """
-        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        first = dialect.insert(FlightRow).values(
-            fingerprint=fingerprint,
-            tenant=tenant,
-            epoch=1,
-            fence=1,
-            beat=0,
-            probes=0,
-            state=RUNNING,
-            owner=owner,
-            takeovers=0,
-        )
-        statement = first.on_conflict_do_update(
-            index_elements=[FlightRow.fingerprint],
-            set_={
-                "epoch": FlightRow.epoch + 1,
-                "fence": FlightRow.fence + 1,
-                "beat": 0,
-                "state": RUNNING,
-                "owner": owner,
-                "takeovers": 0,
-                "failure": None,
-            },
-            where=and_(
-                FlightRow.state != RUNNING,
-                or_(FlightRow.answer_id.is_(None), ~_is_accepted(accepted)),
-            ),
-        ).returning(FlightRow.epoch, FlightRow.fence)
-        row = self._connection.execute(statement).one_or_none()
+        row = self._connection.execute(
+            _CLAIM[self._connection.dialect.name],
+            {"fingerprint": fingerprint, "tenant": tenant, "owner": owner, **_limits(accepted)},
+        ).one_or_none()
         if row is None:
             return None
         return Lease(fingerprint=fingerprint, epoch=row.epoch, fence=row.fence)
 
     def read(self, fingerprints: Iterable[bytes]) -> dict[bytes, Seen]:
         """Return the rows of these questions, as far as there are any."""
-        rows = self._connection.execute(
-            select(*SEEN_COLUMNS).where(FlightRow.fingerprint.in_(list(fingerprints)))
-        )
+        rows = self._connection.execute(_READ, {"keys": list(fingerprints)})
         return {row.fingerprint: _seen(row) for row in rows}
 
     def locked(self, fingerprint: bytes) -> Seen | None:
         """Return a question's row; nobody else changes it until this transaction ends."""
-        row = self._connection.execute(
-            select(*SEEN_COLUMNS).where(FlightRow.fingerprint == fingerprint).with_for_update()
-        ).one_or_none()
+        row = self._connection.execute(_LOCKED, {"key": fingerprint}).one_or_none()
         return None if row is None else _seen(row)
 
     def beat(self, fingerprints: Sequence[bytes], owner: str) -> None:
         """Show that the leader of all these flights lives."""
-        self._connection.execute(
-            update(FlightRow)
-            .where(
-                FlightRow.fingerprint.in_(fingerprints),
-                FlightRow.state == RUNNING,
-                FlightRow.owner == owner,
-            )
-            .values(beat=FlightRow.beat + 1)
-        )
+        self._connection.execute(_BEAT, {"keys": fingerprints, "me": owner})
 
     def holds(self, lease: Lease) -> bool:
         """Return whether nobody has acquired the flight since this lease was given."""
-        return (
-            self._connection.execute(
-                select(FlightRow.fence).where(
-                    FlightRow.fingerprint == lease.fingerprint,
-                    FlightRow.state == RUNNING,
-                    FlightRow.fence == lease.fence,
-                )
-            ).one_or_none()
-            is not None
-        )
+        row = self._connection.execute(_HOLDS, _leased(lease)).one_or_none()
+        return row is not None
 
     def probe(self, fingerprint: bytes, seen: Seen) -> bool:
         """Write to a silent flight's row; True proves that the database takes writes."""
-        return self._changed(_is_silent(fingerprint, seen), probes=FlightRow.probes + 1)
+        return self._changed(_PROBE, _silent(fingerprint, seen))
 
     def take_over(self, fingerprint: bytes, seen: Seen, *, owner: str) -> Lease | None:
         """Lead in place of a leader that has not beaten since `seen`; None if it has."""
-        if not self._changed(
-            _is_silent(fingerprint, seen),
-            fence=FlightRow.fence + 1,
-            beat=0,
-            owner=owner,
-            takeovers=FlightRow.takeovers + 1,
-        ):
+        if not self._changed(_TAKE_OVER, _silent(fingerprint, seen) | {"owner": owner}):
             return None
         return Lease(fingerprint=fingerprint, epoch=seen.epoch, fence=seen.fence + 1)
 
     def give_up(self, fingerprint: bytes, seen: Seen, *, failure: str) -> bool:
         """Fail a flight whose leaders keep dying."""
-        return self._changed(
-            _is_silent(fingerprint, seen), state=FlightState.FAILED.value, failure=failure
-        )
+        return self._changed(_GIVE_UP, _silent(fingerprint, seen) | {"failure": failure})
 
     def land(
         self, lease: Lease, *, answer_id: int, stored_at: datetime, expires_at: datetime
@@ -176,50 +191,38 @@ class SqlFlights:
         one, or was purged. A failed epoch has none, and what was paid for is kept.
         """
         return self._changed(
-            and_(
-                FlightRow.fingerprint == lease.fingerprint,
-                FlightRow.epoch == lease.epoch,
-                FlightRow.state.in_([RUNNING, FlightState.FAILED.value]),
-            ),
-            state=FlightState.DONE.value,
-            answer_id=answer_id,
-            stored_at=stored_at,
-            expires_at=expires_at,
-            failure=None,
+            _LAND,
+            {
+                "key": lease.fingerprint,
+                "leased_epoch": lease.epoch,
+                "answer_id": answer_id,
+                "stored_at": stored_at,
+                "expires_at": expires_at,
+            },
         )
 
     def fail(self, lease: Lease, *, failure: str) -> bool:
         """End a flight without an answer; `failure` is for those who are waiting."""
-        return self._changed(
-            and_(
-                FlightRow.fingerprint == lease.fingerprint,
-                FlightRow.state == RUNNING,
-                FlightRow.fence == lease.fence,
-            ),
-            state=FlightState.FAILED.value,
-            failure=failure,
-        )
+        return self._changed(_FAIL, _leased(lease) | {"failure": failure})
 
-    def _changed(self, condition: ColumnElement[bool], **values: object) -> bool:
-        statement = update(FlightRow).where(condition).values(values)
-        return self._connection.execute(statement).rowcount == 1
+    def _changed(self, statement: Executable, facts: dict[str, object]) -> bool:
+        return self._connection.execute(statement, facts).rowcount == 1
 
 
-def _is_accepted(accepted: Accepted) -> ColumnElement[bool]:
-    return and_(
-        FlightRow.expires_at > accepted.now,
-        FlightRow.stored_at > accepted.stored_after,
-        FlightRow.stored_at <= accepted.stored_by,
-    )
+def _limits(accepted: Accepted) -> dict[str, object]:
+    return {
+        "now": accepted.now,
+        "stored_after": accepted.stored_after,
+        "stored_by": accepted.stored_by,
+    }
 
 
-def _is_silent(fingerprint: bytes, seen: Seen) -> ColumnElement[bool]:
-    return and_(
-        FlightRow.fingerprint == fingerprint,
-        FlightRow.state == RUNNING,
-        FlightRow.fence == seen.fence,
-        FlightRow.beat == seen.beat,
-    )
+def _silent(fingerprint: bytes, seen: Seen) -> dict[str, object]:
+    return {"key": fingerprint, "seen_fence": seen.fence, "seen_beat": seen.beat}
+
+
+def _leased(lease: Lease) -> dict[str, object]:
+    return {"key": lease.fingerprint, "seen_fence": lease.fence}
 
 
 def _seen(row: Row[*tuple[Any, ...]]) -> Seen:

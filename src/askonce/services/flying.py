@@ -19,6 +19,7 @@ from askonce.core.landings import Landed
 from askonce.core.ports import Ledger, Transaction
 from askonce.core.questions import Question
 from askonce.core.tapes import Tape
+from askonce.services.giving import replay
 from askonce.services.lane import Lane
 from askonce.services.leading import Leader, Order
 from askonce.services.recovery import Recovery
@@ -42,6 +43,10 @@ class Flight:
     is_kept: bool
     tape: Tape = field(default_factory=Tape)
     landing: "Future[Landed | None]" = field(default_factory=Future)
+
+
+class _AnsweredMeanwhileError(Exception):
+    """Undoes a claim that is not needed any more."""
 
 
 class Flying:
@@ -121,9 +126,16 @@ class Flying:
             )
             if lease is None:
                 return tx.flights.read([flight.fingerprint]).get(flight.fingerprint)
+            if replay(tx, flight.first, accepted.now) is not None:
+                # Only now can we see what another process has just answered this very key with.
+                raise _AnsweredMeanwhileError
             return self._ordered(tx, flight, lease)
 
-        claimed = self._ledger.write(claim, key=flight.fingerprint).result()
+        try:
+            claimed = self._ledger.write(claim, key=flight.fingerprint).result()
+        except _AnsweredMeanwhileError:
+            self._land(flight, None)
+            return
         if isinstance(claimed, tuple):
             self._lead(flight, *claimed)
         elif claimed is None or _is_hit(claimed, accepted):
