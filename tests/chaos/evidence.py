@@ -172,6 +172,8 @@ class Evidence:
     flights: tuple[Flight, ...] = ()
     # What was done to the run, and when.
     faults: tuple[tuple[float, str], ...] = ()
+    # When the database took no writes from anybody.
+    outages: tuple[tuple[float, float], ...] = ()
     # What the database says about its own integrity, as far as it complains.
     damage: tuple[str, ...] = ()
     # What still did not work long after all faults were over.

@@ -5,10 +5,11 @@ every claim, purge and takeover raises by one. Every acquisition writes an attem
 transaction. So attempts, by fence, tell the whole story of a question, and each step from one
 lease to the next must be one of these:
 
-- **takeover** (same epoch, next fence): the leader before was killed before it, or frozen so that
-  it cannot have beaten for lease and grace, or it had given up (all its attempts were settled
-  without an answer) and been silent since for so long, because it could not write that it had; at
-  most once in an epoch. A database that is slow, locked or away excuses nothing else.
+- **takeover** (same epoch, next fence): the leader before was killed before it; or frozen so that
+  it cannot have beaten for lease and grace, or for the grace after a lease in which the database
+  took no beats from it; or it had given up (all its attempts were settled without an answer) and
+  been silent since for lease and grace, because it could not write that it had. At most once in an
+  epoch. A database that is slow, locked or away alone excuses nothing.
 - **claim** (next epoch, next fence): the epoch before was over (all its attempts were settled) and
   had left no entry: it was never answered, or with an answer that is not worth keeping; or else
   the claim was made for a request with no-cache, at that very replica, which had been sent and not
@@ -179,10 +180,9 @@ class _Judge:
         return Violation(rule, f"{what}: {text!r}", (*attempts, *others, *replicas, *near, *asked))
 
     def _takeover(self, before: Lease, after: Lease, leases: list[Lease]) -> Iterator[Violation]:
-        times = self._evidence.times
         if not (
-            was_lost(self._replicas.get(before.owner), after.began, times)
-            or has_given_up(before, after.began, times)
+            was_lost(before.owner, after.began, self._evidence)
+            or has_given_up(before, after.began, self._evidence.times)
         ):
             yield self.violation("paid twice", "taken over while the leader lived", [before, after])
         if sum(lease.epoch == after.epoch for lease in leases) > 1 + MAX_TAKEOVERS:

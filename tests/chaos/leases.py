@@ -58,20 +58,35 @@ def leases_of(evidence: Evidence) -> dict[bytes, list[Lease]]:
     }
 
 
-def was_lost(replica: Replica | None, moment: float, times: Times) -> bool:
+def was_lost(owner: str, moment: float, evidence: Evidence) -> bool:
     """Return whether a replica was dead, or cannot have beaten for as long as followers wait.
 
     A follower sees no new beat for the lease, writes its probe, and sees none for the grace. A
-    replica that is awake beats once a heartbeat, so that it must have been frozen for all of that
-    time but the beat before its freeze and the one after it.
+    replica that is awake beats once a heartbeat. So it must have been frozen for all of that time
+    but the beat before its freeze and the one after it; or else for all of the grace but one beat,
+    if it could not write for all of the lease but two, because the database was away or another
+    replica was frozen (which may have held SQLite's write lock, or the row's on PostgreSQL).
     """
+    replica = by_owner(evidence.replicas).get(owner)
     if replica is None:
         return False
     if replica.killed is not None and replica.killed <= moment:
         return True
-    waited = times.lease + times.grace
-    frozen = sum(_overlap(freeze, (moment - waited, moment)) for freeze in replica.freezes)
-    return frozen >= waited - 2 * times.heartbeat - SLACK_SECONDS
+    times = evidence.times
+    probed = moment - times.grace
+    wait, lease, grace = (
+        (probed - times.lease, moment),
+        (probed - times.lease, probed),
+        (probed, moment),
+    )
+    if _covered(wait, replica.freezes) >= times.lease + times.grace - _two_beats(times):
+        return True
+    others = [freeze for one in evidence.replicas for freeze in one.freezes]
+    return _covered(
+        grace, replica.freezes
+    ) >= times.grace - times.heartbeat - SLACK_SECONDS / 2 and _covered(
+        lease, [*others, *evidence.outages]
+    ) >= times.lease - _two_beats(times)
 
 
 def has_given_up(lease: Lease, moment: float, times: Times) -> bool:
@@ -93,5 +108,14 @@ def end_of(moment: float | None) -> float:
     return inf if moment is None else moment
 
 
-def _overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
-    return max(0.0, min(one[1], other[1]) - max(one[0], other[0]))
+def _two_beats(times: Times) -> float:
+    return 2 * times.heartbeat + SLACK_SECONDS
+
+
+def _covered(window: tuple[float, float], spans: Iterable[tuple[float, float]]) -> float:
+    """Return how much of a window lies in any of the spans."""
+    covered, until = 0.0, window[0]
+    for began, ended in sorted(spans):
+        covered += max(0.0, min(ended, window[1]) - max(began, until))
+        until = max(until, min(ended, window[1]))
+    return covered

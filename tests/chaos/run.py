@@ -47,7 +47,7 @@ class Plan:
 def run(plan: Plan, folder: Path, *, say: Callable[[str], None]) -> Evidence:
     """Run the plan in an empty folder; `say` is told what happens."""
     watch = Stopwatch()
-    with StubProvider() as stub, store(plan.database, folder) as database:
+    with StubProvider() as stub, store(plan.database, folder, watch) as database:
         records = Records(watch)
         settings = {
             **_SETTINGS,
@@ -129,6 +129,7 @@ class _Scene:
             analyses=kept.analyses,
             flights=kept.flights,
             faults=tuple(self._faults),
+            outages=tuple(self.database.outages),
             damage=kept.damage,
             stuck=stuck,
         )

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Protocol
 
 from askonce.db.database import BUSY_SECONDS
+from tests.chaos.stopwatch import Stopwatch
 from tests.databases import PostgresTemplates, SqliteTemplates
 from tests.e2e.outages import Postgres, own_postgres
 
 
 class Store(Protocol):
     """A database that nothing but this run uses."""
+
+    # When it took no writes, for certain or perhaps.
+    outages: list[tuple[float, float]]
 
     @property
     def url(self) -> str: ...
@@ -30,8 +34,10 @@ class Store(Protocol):
 class SqliteStore:
     """A file, whose write lock a foreign process (this one) holds now and then."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, watch: Stopwatch) -> None:
         self.url = url
+        self.outages: list[tuple[float, float]] = []
+        self._watch = watch
         self._path = url.removeprefix("sqlite:///")
         self._holder: threading.Thread | None = None
 
@@ -48,6 +54,7 @@ class SqliteStore:
             self._holder.join()
 
     def _hold(self, seconds: float) -> None:
+        began = self._watch.now()
         with closing(sqlite3.connect(self._path, timeout=5, isolation_level=None)) as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -55,20 +62,25 @@ class SqliteStore:
                 return  # somebody was frozen while holding it: that is harm enough
             time.sleep(seconds)
             connection.execute("ROLLBACK")
+        self.outages.append((began, self._watch.now()))
 
 
 class PostgresStore:
     """A server that is stopped as by a power cut, and started again."""
 
-    def __init__(self, url: str, server: Postgres) -> None:
+    def __init__(self, url: str, server: Postgres, watch: Stopwatch) -> None:
         self.url = url
+        self.outages: list[tuple[float, float]] = []
+        self._watch = watch
         self._server = server
 
     def disturb(self, drawn: random.Random) -> str:
         seconds = drawn.choice([0.0, 0.0, drawn.uniform(0.2, 1.5)])
+        began = self._watch.now()
         self._server.crash()
         time.sleep(seconds)
         self._server.start()
+        self.outages.append((began, self._watch.now()))
         return f"PostgreSQL crashes and is away for {seconds:.2f} s more"
 
     def heal(self) -> None:
@@ -76,10 +88,10 @@ class PostgresStore:
 
 
 @contextmanager
-def store(kind: str, folder: Path) -> Iterator[Store]:
+def store(kind: str, folder: Path, watch: Stopwatch) -> Iterator[Store]:
     """Make a database of this kind, with the newest schema."""
     if kind == "sqlite":
-        yield SqliteStore(SqliteTemplates(folder).copy())
+        yield SqliteStore(SqliteTemplates(folder).copy(), watch)
     else:
         with own_postgres(folder) as server:
-            yield PostgresStore(PostgresTemplates(server.url).copy(), server)
+            yield PostgresStore(PostgresTemplates(server.url).copy(), server, watch)

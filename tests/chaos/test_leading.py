@@ -51,6 +51,14 @@ def test_a_leader_that_could_still_beat_may_not_be_taken_over(freeze: tuple[floa
     assert broken(taken_over(replicas=ann(freezes=(freeze,)))) == ["paid twice"]
 
 
+def test_a_leader_that_could_not_write_and_then_was_frozen_may_be_taken_over() -> None:
+    frozen = ann(freezes=((3.55, 4.3),))
+
+    assert broken(taken_over(replicas=frozen, outages=((2.5, 3.6),))) == []
+    assert broken(taken_over(replicas=frozen, outages=((3.3, 3.6),))) == ["paid twice"]
+    assert broken(taken_over(outages=((2.5, 4.2),))) == ["paid twice"]
+
+
 def test_a_leader_that_gave_up_and_could_not_say_so_may_be_taken_over() -> None:
     failed = attempt(1, outcome="failed", finished=2.0)
     bought = attempt(2, owner="b", fence=2, started=4.1, answer_id=1)

@@ -11,10 +11,11 @@ import pytest
 from askonce.core.clock import Deadline
 from askonce.core.errors import AnswerParkedError, DatabaseUnavailableError
 from askonce.core.flights import Lease
+from askonce.core.orders import Order
 from askonce.core.ports import Chain, Transaction
 from askonce.core.purchases import Purchase
 from askonce.services.heartbeat import Heartbeat
-from askonce.services.leading import Leader, Order
+from askonce.services.leading import Leader
 from askonce.services.recovery import Recovery
 from tests.examples import ALICE, KEY, a_question, an_answer
 from tests.fakes.clock import FakeClock

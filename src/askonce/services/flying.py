@@ -16,12 +16,13 @@ from askonce.core.clock import Clock, Deadline
 from askonce.core.errors import LeaseLostError, OverloadedError, ProviderExhaustedError
 from askonce.core.flights import FlightState, Lease, Seen
 from askonce.core.landings import Landed
+from askonce.core.orders import Order
 from askonce.core.ports import Ledger, Transaction
 from askonce.core.questions import Question
 from askonce.core.tapes import Tape
 from askonce.services.giving import replay
 from askonce.services.lane import Lane
-from askonce.services.leading import Leader, Order
+from askonce.services.leading import Leader
 from askonce.services.recovery import Recovery
 from askonce.services.watch import Followed, News, Watch
 
@@ -185,9 +186,21 @@ class Flying:
         try:
             landed = self._leader.lead(order, attempt_id=attempt_id)
         except LeaseLostError:
-            self._take_off(flight)
+            self._catch_up(flight, order.lease.epoch)
         else:
             self._land(flight, landed)
+
+    def _catch_up(self, flight: Flight, epoch: int) -> None:
+        """Take the answer of whoever took over: it is not older than the request."""
+
+        def look(tx: Transaction) -> Seen | None:
+            return tx.flights.read([flight.fingerprint]).get(flight.fingerprint)
+
+        seen = self._ledger.write(look, key=flight.fingerprint).result()
+        if seen is not None and seen.state is FlightState.RUNNING:
+            self._follow(flight, seen)
+        else:
+            self._arrive(flight, epoch, seen)
 
     def _follow(self, flight: Flight, seen: Seen) -> None:
         """Wait for an answer that another process is paying for."""

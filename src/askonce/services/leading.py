@@ -1,13 +1,11 @@
 """Makes the call that is paid for, and commits its answer before anything else is done with it."""
 
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
 from askonce.core import failures
-from askonce.core.access import Asker
 from askonce.core.answers import Answer, Delta, Finished, FinishReason
 from askonce.core.attempts import Outcome
 from askonce.core.clock import Clock, Deadline
@@ -21,12 +19,10 @@ from askonce.core.errors import (
     ProviderExhaustedError,
     ProviderUnavailableError,
 )
-from askonce.core.flights import Lease
 from askonce.core.landings import Landed
+from askonce.core.orders import Order
 from askonce.core.ports import Chain, Journal, Ledger, Spool, Transaction
 from askonce.core.purchases import Purchase
-from askonce.core.questions import Question
-from askonce.core.tapes import Tape
 from askonce.services.heartbeat import Heartbeat
 from askonce.services.keeping import keep, refuse
 from askonce.services.recovery import Recovery
@@ -35,28 +31,8 @@ from askonce.telemetry import log
 
 T = TypeVar("T")
 
-# A paid answer is worth waiting for: the database gets this long to come back.
-COMMIT_PATIENCE_SECONDS = 60.0
 _FIRST_WAIT_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """A call to be made: what is asked, for whom, and by when."""
-
-    question: Question
-    asker: Asker
-    lease: Lease
-    # False for a call outside the cache, which no row in the flight table stands for.
-    has_lease: bool
-    # Whether the answer may become a cache entry.
-    is_kept: bool
-    deadline: Deadline
-    # Where to write the answer as it is made, if anybody wants to read it so.
-    tape: Tape | None = None
-    # An answer that was paid for before, but did not fit the schema.
-    spent: Answer | None = None
 
 
 class Leader:
@@ -73,7 +49,7 @@ class Leader:
         cache_ttl: timedelta,
         spool: Spool,
         recovery: Recovery,
-        commit_patience: float = COMMIT_PATIENCE_SECONDS,
+        commit_patience: float,
     ) -> None:
         self._chain = chain
         self._ledger = ledger
@@ -148,11 +124,17 @@ class Leader:
                 self._heartbeat.stop(order.lease.fingerprint)
 
     def settle(self, order: Order, attempt_id: int, outcome: Outcome, reason: str) -> None:
-        """Write that a call gave nothing."""
-        self.write(
-            lambda tx: tx.attempts.settle(attempt_id, outcome, at=self._clock.now(), reason=reason),
-            order,
-        )
+        """Write that a call gave nothing; where that cannot be written now, it will be."""
+        at = self._clock.now()
+
+        def work(tx: Transaction) -> None:
+            tx.attempts.settle(attempt_id, outcome, at=at, reason=reason)
+
+        try:
+            self.write(work, order)
+        except DatabaseUnavailableError:
+            self._recovery.settle_later(work)
+            raise
 
     def write(self, work: Callable[[Transaction], T], order: Order) -> T:
         """Commit `work` and return what it gave."""
@@ -257,11 +239,14 @@ class Leader:
         log.warning("provider_gave_up", provider=error.provider, reason=error.reason)
         if not order.has_lease:
             return
-        # Where even this cannot be written, the silent heartbeat ends the flight.
-        with suppress(DatabaseUnavailableError):
-            self.write(
-                lambda tx: tx.flights.fail(order.lease, failure=failures.written(error)), order
-            )
+
+        def fail(tx: Transaction) -> bool:
+            return tx.flights.fail(order.lease, failure=failures.written(error))
+
+        try:
+            self.write(fail, order)
+        except DatabaseUnavailableError:
+            self._recovery.settle_later(fail)
 
 
 class LedgerJournal:

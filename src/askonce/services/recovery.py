@@ -1,6 +1,7 @@
 """Brings home what was paid for and not committed, and books the calls that the dead left open."""
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -45,6 +46,7 @@ class Recovery:
         # After so long a process that we know nothing of is at work on a call no more.
         self._given_up_after = given_up_after
         self._parked: dict[int, Purchase] = {}
+        self._unsettled: list[Callable[[Transaction], object]] = []
         self._has_news = threading.Event()
         self._is_closing = False
         self._thread: threading.Thread | None = None
@@ -65,6 +67,11 @@ class Recovery:
         self._parked[purchase.attempt_id] = purchase
         self._has_news.set()
 
+    def settle_later(self, work: Callable[[Transaction], object]) -> None:
+        """Write how a call of this process ended, as soon as the database can be written again."""
+        self._unsettled.append(work)
+        self._has_news.set()
+
     def recovered(self, fingerprint: bytes) -> bool:
         """Commit the answers to one question that were left behind; False if there are none.
 
@@ -79,7 +86,8 @@ class Recovery:
 
     def _run(self) -> None:
         while not self._is_closing:
-            self._has_news.wait(_RETRY_SECONDS if self._parked else _ROUND_SECONDS)
+            has_own = self._parked or self._unsettled
+            self._has_news.wait(_RETRY_SECONDS if has_own else _ROUND_SECONDS)
             self._has_news.clear()
             if not self._is_closing:
                 self._look_around()
@@ -87,6 +95,9 @@ class Recovery:
     def _look_around(self) -> None:
         # A database that is away will be asked again, soon enough.
         with suppress(AskonceError):
+            for work in list(self._unsettled):
+                self._ledger.write(work).result()
+                self._unsettled.remove(work)
             for purchase in list(self._parked.values()):
                 self._bring_home(purchase)
             for purchase in self._spool.waiting():
