@@ -29,8 +29,8 @@ run: setup  ## Serve on 127.0.0.1:8000 (settings come from the environment or .e
 
 dev-setup: $(VENV)/.installed-dev  ## Install what tests and checks need too
 
-test: dev-setup  ## Run the tests; some of them with ARGS="-k cache"
-	@$(BIN)/pytest $(ARGS)
+test: dev-setup  ## Run the tests on all processors; some of them with ARGS="-k cache"
+	@$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 chaos: dev-setup  ## Kill and freeze real processes, then audit; ROUNDS=500 SEED=1 DATABASE=sqlite
 	@for database in $(DATABASE); do \

@@ -35,6 +35,8 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true", help="tell every fault")
     parser.add_argument("--audit", type=Path, help="check the evidence of a failed run again")
     given = parser.parse_args()
+    if given.processes < 2:
+        parser.error("one process must live while another one is killed: --processes 2 or more")
     if given.audit is not None:
         evidence: Evidence = pickle.loads(given.audit.read_bytes())  # noqa: S301 - our own file
         sys.exit(_told(violations(evidence), ""))

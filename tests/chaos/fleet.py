@@ -141,7 +141,7 @@ class Fleet:
     def _start_in_thread(self, place: int) -> None:
         self._in_thread(lambda: self._start_at(place))
 
-    def _in_thread(self, work: "threading._Target") -> None:  # type: ignore[name-defined]
+    def _in_thread(self, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work, daemon=True)
         with self._lock:
             self._threads.append(thread)
