@@ -183,7 +183,7 @@ class Flights(Protocol):
     ) -> bool:
         """Keep the answer of this lease's epoch; False when it has one, or was purged."""
 
-    def fail(self, lease: Lease, *, failure: str) -> bool:
+    def fail(self, lease: Lease, *, failure: str | None) -> bool:
         """End a flight without an answer; `failure` is for those who are waiting."""
 
 

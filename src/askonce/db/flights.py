@@ -201,8 +201,11 @@ class SqlFlights:
             },
         )
 
-    def fail(self, lease: Lease, *, failure: str) -> bool:
-        """End a flight without an answer; `failure` is for those who are waiting."""
+    def fail(self, lease: Lease, *, failure: str | None) -> bool:
+        """End a flight without an answer; `failure` is for those who are waiting.
+
+        Without one they ask anew.
+        """
         return self._changed(_FAIL, _leased(lease) | {"failure": failure})
 
     def _changed(self, statement: Executable, facts: dict[str, object]) -> bool:

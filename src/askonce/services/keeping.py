@@ -8,12 +8,17 @@ from askonce.core.flights import FlightState, Seen
 from askonce.core.landings import Landed
 from askonce.core.ports import Transaction
 from askonce.core.purchases import Purchase
-from askonce.services.giving import settle
+from askonce.services.giving import replay, settle
 from askonce.services.repair import mended, together
 
 
-def keep(tx: Transaction, purchase: Purchase, *, cache_ttl: timedelta, now: datetime) -> Landed:
-    """Keep an answer that its own leader brings."""
+def keep(
+    tx: Transaction, purchase: Purchase, *, cache_ttl: timedelta, now: datetime
+) -> Landed | None:
+    """Keep an answer that its own leader brings.
+
+    None where the asker's key was answered meanwhile, by another flight: all look it up again.
+    """
     seen = _locked(tx, purchase)
     bought = tx.attempts.bought(purchase.attempt_id)
     if bought is not None:
@@ -25,6 +30,12 @@ def keep(tx: Transaction, purchase: Purchase, *, cache_ttl: timedelta, now: date
         _settle(tx, purchase, Outcome.DUPLICATE)
         return Landed(answer_id=standing)
     answer, asker, lease = purchase.answer, purchase.asker, purchase.lease
+    if replay(tx, asker, now) is not None:
+        # A second history row for one key must not be.
+        _settle(tx, purchase, Outcome.DUPLICATE)
+        if purchase.has_lease:
+            tx.flights.fail(lease, failure=None)
+        return None
     answer_id = tx.answers.add(
         purchase.question,
         answer if purchase.spent is None else together(answer, purchase.spent),
@@ -65,8 +76,8 @@ def adopt(
     if mended(purchase.question, purchase.answer) is None:
         refuse(tx, purchase)
         return Outcome.INVALID
-    keep(tx, purchase, cache_ttl=cache_ttl, now=now)
-    return Outcome.ANSWERED
+    kept = keep(tx, purchase, cache_ttl=cache_ttl, now=now)
+    return Outcome.DUPLICATE if kept is None else Outcome.ANSWERED
 
 
 def refuse(tx: Transaction, purchase: Purchase) -> None:

@@ -90,7 +90,7 @@ class Leader:
             order,
         )
 
-    def lead(self, order: Order, *, attempt_id: int) -> Landed:
+    def lead(self, order: Order, *, attempt_id: int) -> Landed | None:
         """Make the call whose intent is `attempt_id`, and commit what it gave.
 
         Raises:
@@ -178,7 +178,7 @@ class Leader:
         self._commit(purchase, lambda tx: refuse(tx, purchase))
         journal.close()
 
-    def _keep(self, order: Order, journal: "LedgerJournal", answer: Answer) -> Landed:
+    def _keep(self, order: Order, journal: "LedgerJournal", answer: Answer) -> Landed | None:
         purchase = self._purchase(order, journal, answer)
         landed = self._commit(
             purchase,
