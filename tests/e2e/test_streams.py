@@ -204,3 +204,21 @@ def test_the_first_piece_is_passed_on_at_once(server: Server) -> None:
     assert WORDS.startswith(first.data["text"])
     assert first.data["text"] != WORDS
     until(lambda: len(history(server)) == 1)
+
+
+def test_a_failure_that_nobody_reads_leaves_no_words_in_the_log(
+    server: Server, stub: StubProvider
+) -> None:
+    body = json.dumps({"text": "Who is still there? [[401 slow=0.5]]"}).encode()
+    head = (
+        "POST /analyze/ann HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port)) as line:
+        line.sendall(head.encode() + body)
+        until(lambda: len(stub.calls()) == 1)
+    until(lambda: "provider_gave_up" in server.log())
+    get(server, "/health")
+
+    assert "secret words" not in server.log()
+    assert "Traceback" not in server.log()

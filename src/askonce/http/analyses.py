@@ -173,7 +173,7 @@ def add_routes(app: FastAPI, analyses: Analyses, clock: Clock) -> None:
             user_id,
             analyses.question(body.draft()),
             rules=rules,
-            key=idempotency_key_of(request, caller, body.model_dump()),
+            key=idempotency_key_of(request, caller, body),
             is_streamed=is_streamed,
         )
         # Shielded: the call belongs to the server, and goes on when the client goes away.

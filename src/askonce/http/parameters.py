@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import Path, Request
+from pydantic import BaseModel
 
 from askonce.core.access import Caller
 from askonce.core.caching import CacheRules
@@ -79,7 +80,7 @@ def cache_rules_of(request: Request) -> CacheRules:
     )
 
 
-def idempotency_key_of(request: Request, caller: Caller, body: object) -> IdempotencyKey | None:
+def idempotency_key_of(request: Request, caller: Caller, body: BaseModel) -> IdempotencyKey | None:
     """Return the request's Idempotency-Key, where it has one.
 
     Raises:
@@ -92,7 +93,10 @@ def idempotency_key_of(request: Request, caller: Caller, body: object) -> Idempo
         detail = "Idempotency-Key: 1 to 255 printable ASCII characters, once."
         raise MalformedRequestError(detail)
     return IdempotencyKey.of(
-        given[0], tenant=caller.tenant, path=f"{request.method} {request.url.path}", body=body
+        given[0],
+        tenant=caller.tenant,
+        path=f"{request.method} {request.url.path}",
+        body=body.model_dump(),
     )
 
 

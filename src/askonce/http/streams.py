@@ -56,6 +56,8 @@ async def _events(
             yield _delta(piece) if piece else _AWAKE
     # Shielded: the call belongs to the server, and goes on when the reader goes away.
     asked = asyncio.ensure_future(asyncio.wrap_future(boarded.asked))
+    # Looked at even when nobody reads on: asyncio would log it, with what the provider said.
+    asked.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         while not (await asyncio.wait([asked], timeout=AWAKE_SECONDS))[0]:
             yield _AWAKE
