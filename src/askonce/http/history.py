@@ -1,14 +1,10 @@
 """The history: list, read, delete."""
 
-import json
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from askonce.core.answers import Analysis, FinishReason
 from askonce.core.ports import HistoryFilter
 from askonce.http.parameters import (
     UserId,
@@ -20,7 +16,9 @@ from askonce.http.parameters import (
     words_of,
 )
 from askonce.http.problems import problems
+from askonce.http.shown import HistoryItemOut
 from askonce.services.analyses import Analyses
+
 
 class HistoryOut(BaseModel):
     """One page, newest first."""

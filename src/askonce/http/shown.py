@@ -87,32 +87,38 @@ def dollars(amount: Decimal | None) -> str | None:
 
 
 def _facts(analysis: Analysis) -> dict[str, Any]:
-    answer = analysis.answer
-    is_data = analysis.is_structured and answer.finish_reason is FinishReason.STOP
-    return {
+    return _said(analysis.answer, is_structured=analysis.is_structured) | {
         "id": analysis.id,
         "user_id": analysis.user_id,
+        "cached": analysis.cached,
+        "created_at": moment(analysis.created_at),
+    }
+
+
+def _said(answer: Answer, *, is_structured: bool) -> dict[str, Any]:
+    is_data = is_structured and answer.finish_reason is FinishReason.STOP
+    return {
         "result": answer.text,
         "data": json.loads(answer.text) if is_data else None,
         "provider": answer.provider,
         "model": answer.model,
         "finish_reason": answer.finish_reason,
-        "cached": analysis.cached,
         "tokens_in": answer.tokens_in,
         "tokens_out": answer.tokens_out,
         "tokens_used": answer.tokens_in + answer.tokens_out,
         "cost_usd": dollars(answer.cost),
-        "created_at": moment(analysis.created_at),
     }
 
 
-def _parts(answer: Answer, is_structured: bool) -> tuple[bytes, bytes]:  # noqa: FBT001 - for the cache
-    """Return the JSON before and after `cached`."""
-    out = AnalysisOut(**_said(answer, is_structured=is_structured), **_NOBODYS)
-    facts = out.model_dump_json(exclude=set(_NOBODYS)).encode()
-    before, tokens, after = facts[1:-1].rpartition(b',"tokens_in":')
-    return before, tokens[1:] + after
+def _parts(answer: Answer, is_structured: bool) -> tuple[bytes, bytes]:  # noqa: FBT001 - cached
+    """Return what everybody sees of an answer as JSON: what stands before `cached`, and after."""
+    said = _said(answer, is_structured=is_structured)
+    out = AnalysisOut(id=0, user_id="", cached=True, created_at="", **said)
+    before = out.model_dump_json(include=_BEFORE_CACHED)
+    after = out.model_dump_json(include=_AFTER_CACHED)
+    return before[1:-1].encode(), after[1:-1].encode()
 
 
-_NOBODYS: dict[str, Any] = {"id": 0, "user_id": "", "cached": False, "created_at": ""}
+_BEFORE_CACHED = {"result", "data", "provider", "model", "finish_reason"}
+_AFTER_CACHED = {"tokens_in", "tokens_out", "tokens_used", "cost_usd"}
 _remembered = lru_cache(maxsize=_MOST_REMEMBERED)(_parts)
