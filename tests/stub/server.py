@@ -140,9 +140,11 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(head + b"".join(events[:middle]) + broken + _chunk(b""))
             case "pings":
                 self.wfile.write(head + b"".join(events[:middle]))
-                while True:
+                end = time.monotonic() + 60
+                while time.monotonic() < end:
                     self.wfile.write(_chunk(b'event: ping\ndata: {"type": "ping"}\n\n'))
                     time.sleep(wanted.every)
+                self.close_connection = True
             case "trickle":
                 self.wfile.write(head)
                 self._trickle(b"".join(events), wanted.every)
