@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from askonce.core.access import Asker, Caller
 from askonce.core.answers import Analysis, Answer, Delta, Finished
@@ -17,6 +17,7 @@ from askonce.core.flights import Lease, Seen
 from askonce.core.idempotency import IdempotencyKey, Repeat
 from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
+from askonce.core.retention import Gone, Kind, Look
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -255,6 +256,16 @@ class IdempotencyKeys(Protocol):
         """Write what a key was answered with; the first answer stands."""
 
 
+class Prunable(Protocol):
+    """Rows of one kind that grow old."""
+
+    def look(self, last: Any, *, before: datetime, limit: int) -> Look:
+        """Return which of the next `limit` rows behind `last` are old; takes no lock."""
+
+    def remove(self, keys: Sequence[Any], *, before: datetime) -> Gone:
+        """Remove those of these rows that still are old; what others have locked stays."""
+
+
 class Transaction(Protocol):
     """One unit of work: all of it is committed, or none."""
 
@@ -268,6 +279,7 @@ class Transaction(Protocol):
     def attempts(self) -> Attempts: ...
     @property
     def idempotency_keys(self) -> IdempotencyKeys: ...
+    def prunable(self, kind: Kind) -> Prunable: ...
 
 
 class Database(Protocol):

@@ -18,8 +18,8 @@ from sqlalchemy import (
 
 from askonce.core.access import Asker, Caller
 from askonce.core.answers import Analysis
-from askonce.core.flights import FlightState
 from askonce.core.ports import Gift, HistoryFilter
+from askonce.db.flights import PURGED
 from askonce.db.giving import ANSWER_COLUMNS, Said, share_all
 from askonce.db.rows import AnalysisRow, AnswerRow, FlightRow
 from askonce.db.words import has_words
@@ -139,16 +139,7 @@ class SqlAnalyses:
         if self._connection.execute(is_used).scalar_one():
             return
         self._connection.execute(
-            update(FlightRow)
-            .where(FlightRow.answer_id == answer_id)
-            .values(
-                state=FlightState.PURGED,
-                epoch=FlightRow.epoch + 1,
-                fence=FlightRow.fence + 1,
-                answer_id=None,
-                stored_at=None,
-                expires_at=None,
-            )
+            update(FlightRow).where(FlightRow.answer_id == answer_id).values(PURGED)
         )
         self._connection.execute(delete(AnswerRow).where(AnswerRow.id == answer_id))
 
