@@ -223,8 +223,8 @@ def test_limited_history_takes_along_the_answers_that_nobody_else_uses(
         Kind.ATTEMPTS: (2, 0),
     }
     with database.reading() as tx:
-        assert tx.analyses.newest(CALLER, "alice", HistoryFilter()) == []
-        (left,) = tx.analyses.newest(CALLER, "bob", HistoryFilter(words=("cache",)))
+        assert not tx.analyses.newest(CALLER, "alice", HistoryFilter()).items
+        (left,) = tx.analyses.newest(CALLER, "bob", HistoryFilter(words=("cache",))).items
     assert left.created_at == NOW + DAY
     assert count(database, AnswerRow) == 1
 
@@ -235,7 +235,7 @@ def test_a_search_does_not_find_what_was_pruned(database: SqlDatabase) -> None:
     bought(database, at=NOW + 2 * WEEK)
 
     with database.reading() as tx:
-        found = tx.analyses.newest(CALLER, "alice", HistoryFilter(words=("cache",)))
+        found = tx.analyses.newest(CALLER, "alice", HistoryFilter(words=("cache",))).items
     assert [one.created_at for one in found] == [NOW + 2 * WEEK]
 
 

@@ -109,6 +109,17 @@ class HistoryFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some analyses, newest first; `before_id` is where the next page starts, if there is one.
+
+    With filters a page may hold fewer than were wanted, and there may be more all the same.
+    """
+
+    items: Sequence[Analysis]
+    before_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """A cache entry that was served: the row written for it, and the entry's age limits."""
 
@@ -158,7 +169,7 @@ class Analyses(Protocol):
     def one(self, caller: Caller, user_id: str, analysis_id: int) -> Analysis | None:
         """Return one analysis of a user whom the caller may reach."""
 
-    def newest(self, caller: Caller, user_id: str, wanted: HistoryFilter) -> Sequence[Analysis]:
+    def newest(self, caller: Caller, user_id: str, wanted: HistoryFilter) -> Page:
         """Return up to `wanted.limit` analyses, the largest id first."""
 
     def remove(self, caller: Caller, analysis_id: int) -> bool:
