@@ -7,16 +7,13 @@ SQLite; on PostgreSQL the words of each answer, with an index over them.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
     Connection,
-    Select,
     column,
-    func,
     select,
     table,
     text,
@@ -64,17 +61,13 @@ class Words:
         of_this = matches.where(self._id == AnalysisRow.answer_id).correlate(AnalysisRow)
         return type_coerce(of_this.scalar_subquery(), Boolean)
 
-    def are_in_many(self, answers: Select[Any]) -> ColumnElement[bool]:
-        """Return the same condition, for thousands of analyses with these answers.
+    def are_in_many(self, first: int | None, last: int | None) -> ColumnElement[bool]:
+        """Return the same condition, for thousands of analyses with answers between these two.
 
-        FTS5 takes 0.1 ms for a single row, and 25 ms for half a million at once.
+        FTS5 takes 0.1 ms for each single row, and 25 ms for half a million that match.
         """
         if not self._is_sqlite:
             return self.are_in_each()
-        ids = answers.subquery()
-        (first,), (last,) = (
-            (select(edge(ids.c.answer_id)).scalar_subquery(),) for edge in (func.min, func.max)
-        )
-        return AnalysisRow.answer_id.in_(
-            select(self._id).select_from(_INDEX).where(self._matches, self._id.between(first, last))
-        )
+        between = self._id.between(first, last)
+        found = select(self._id).select_from(_INDEX).where(self._matches, between)
+        return AnalysisRow.answer_id.in_(found)
