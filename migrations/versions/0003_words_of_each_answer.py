@@ -30,12 +30,6 @@ WORDS = (
       answer_id bigint PRIMARY KEY REFERENCES answers (id) ON DELETE CASCADE,
       words tsvector NOT NULL)
     """,
-    # Without a list of what is pending: each search would go through it, and somebody's insert
-    # would have to empty it.
-    """
-    CREATE INDEX IF NOT EXISTS ix_answers_words_words ON answers_words
-    USING gin (words) WITH (fastupdate = off)
-    """,
     f"""
     CREATE OR REPLACE FUNCTION answers_words_add() RETURNS trigger LANGUAGE plpgsql AS $body$
     BEGIN
@@ -75,14 +69,22 @@ def upgrade() -> None:
         for statement in WORDS:
             connection.exec_driver_sql(statement)
         fill(connection)
-        replace_index(
+        # Without a list of what is pending: each search would go through it, and somebody's insert
+        # would have to empty it.
+        make_index(
             connection,
             concurrently,
-            old="ix_analyses_answer_id",
-            new="ix_analyses_answer_id_tenant_user_id",
-            columns="answer_id, tenant, user_id",
+            "ix_answers_words_words",
+            "answers_words USING gin (words) WITH (fastupdate = off)",
         )
-        connection.exec_driver_sql(f"DROP INDEX {concurrently} IF EXISTS ix_answers_words")
+        make_index(
+            connection,
+            concurrently,
+            "ix_analyses_answer_id_tenant_user_id",
+            "analyses (answer_id, tenant, user_id)",
+        )
+        for old in ("ix_analyses_answer_id", "ix_answers_words"):
+            connection.exec_driver_sql(f"DROP INDEX {concurrently} IF EXISTS {old}")
 
 
 def downgrade() -> None:
@@ -141,11 +143,7 @@ def fill(connection: "Connection") -> None:
         last = end
 
 
-def replace_index(
-    connection: "Connection", concurrently: str, *, old: str, new: str, columns: str
-) -> None:
-    """Make an index of analyses, then drop another."""
-    # One that was not finished is there, and cannot be used.
-    connection.exec_driver_sql(f"DROP INDEX {concurrently} IF EXISTS {new}")
-    connection.exec_driver_sql(f"CREATE INDEX {concurrently} {new} ON analyses ({columns})")
-    connection.exec_driver_sql(f"DROP INDEX {concurrently} IF EXISTS {old}")
+def make_index(connection: "Connection", concurrently: str, name: str, on: str) -> None:
+    """Make an index, anew where one is there that may not have been finished."""
+    connection.exec_driver_sql(f"DROP INDEX {concurrently} IF EXISTS {name}")
+    connection.exec_driver_sql(f"CREATE INDEX {concurrently} {name} ON {on}")

@@ -94,8 +94,8 @@ class SqlAnalyses:
 
     def newest(self, caller: Caller, user_id: str, wanted: HistoryFilter) -> Page:
         """Return up to `wanted.limit` analyses, the largest id first."""
-        mine = (AnalysisRow.user_id == user_id, *reachable_by(caller))
-        return History(self._connection, mine, wanted).page()
+        user = Asker(tenant=caller.tenant, user_id=user_id)
+        return History(self._connection, user, reachable_by(caller), wanted).page()
 
     def remove(self, caller: Caller, analysis_id: int) -> bool:
         """Delete one analysis, and with its last use the answer and its cache entry.

@@ -8,20 +8,21 @@ has them, however far back they are.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
     Row,
+    Select,
     Text,
     and_,
     bindparam,
     func,
     select,
     text,
+    tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -35,6 +36,9 @@ from askonce.db.words import Words
 # How many rows are looked at, one stretch after the other: most pages end with the first.
 REACHES = (200, 2_000, 20_000)
 
+LAST_ID = 2**63 - 1
+
+S = TypeVar("S", bound=Select[*tuple[Any, ...]])
 Conditions = tuple[ColumnElement[bool], ...]
 
 ANALYSES = select(
@@ -57,16 +61,17 @@ _LISTED = {
 
 
 class History:
-    """The history of one user, from where the last page ended.
+    """The history of one user, from where the last page ended; `walls` are the caller's."""
 
-    `mine` are the conditions that a row has to meet to be that user's, and the caller's to see.
-    """
-
-    def __init__(self, connection: Connection, mine: Conditions, wanted: HistoryFilter) -> None:
+    def __init__(
+        self, connection: Connection, user: Asker, walls: Conditions, wanted: HistoryFilter
+    ) -> None:
         self._connection = connection
+        self._is_sqlite = connection.dialect.name == "sqlite"
+        self._user = user
+        self._walls = walls
         self._wanted = wanted
-        self._mine = mine
-        self._below = () if wanted.before_id is None else (AnalysisRow.id < wanted.before_id,)
+        self._below = LAST_ID if wanted.before_id is None else wanted.before_id
         self._filters = _filters(wanted)
 
     def page(self) -> Page:
@@ -77,55 +82,72 @@ class History:
         return self._found(None) if self._filters else self._plain()
 
     def _plain(self) -> Page:
-        statement = ANALYSES.where(*self._mine, *self._below).order_by(AnalysisRow.id.desc())
+        statement = self._newest_first(ANALYSES, below=self._below)
         rows = self._connection.execute(statement.limit(self._wanted.limit + 1))
         return self._cut([analysis_of(row) for row in rows])
 
     def _found(self, words: Words | None) -> Page:
         ids: list[int] = []
-        below = self._wanted.before_id
+        below = self._below
         for rows in REACHES:
-            stretch = self._stretch(rows, below, with_answers=words is not None)
-            ids += self._ids(*stretch.conditions, *_conditions(words, stretch, rows))
-            if self._is_over(ids) or not self._is_more(stretch.floor):
+            floor, *answers = self._stretch(rows, below, with_answers=words is not None)
+            ids += self._ids(floor, below, *_conditions(words, rows, answers))
+            if self._is_over(ids) or not self._is_more(floor):
                 return self._cut(self._analyses(ids))
-            below = stretch.floor
             rare = words.rare_answers() if words and rows == REACHES[0] else None
             if rare is not None:
                 return self._cut(self._analyses(self._ids_with(rare)))
+            below = floor
         return Page(items=self._analyses(ids), before_id=below)
 
-    def _stretch(self, rows: int, below: int | None, *, with_answers: bool) -> "_Stretch":
-        """Return the next so many of the user's rows."""
-        above = () if below is None else (AnalysisRow.id < below,)
-        newest = select(AnalysisRow.id, AnalysisRow.answer_id).where(*self._mine, *above)
-        these = newest.order_by(AnalysisRow.id.desc()).limit(rows).subquery().c
-        edges: list[ColumnElement[Any]] = [func.min(these.id)]
+    def _stretch(self, rows: int, below: int, *, with_answers: bool) -> Sequence[Any]:
+        """Return the oldest id of the next so many rows, and the range of their answers' ids."""
+        newest = self._newest_first(select(AnalysisRow.id, AnalysisRow.answer_id), below=below)
+        these = newest.limit(rows).subquery().c
+        edges: list[ColumnElement[Any]] = [func.coalesce(func.min(these.id), 0)]
         if with_answers:
             # These do not stand in the index that the rows are found by.
             edges += [func.min(these.answer_id), func.max(these.answer_id)]
-        floor, *answers = self._connection.execute(select(*edges)).one()
-        return _Stretch(floor or 0, (AnalysisRow.id >= (floor or 0), *above), *answers)
+        return self._connection.execute(select(*edges)).one()
+
+    def _ids(self, floor: int, below: int, *conditions: ColumnElement[bool]) -> list[int]:
+        found = self._newest_first(select(AnalysisRow.id), floor=floor, below=below)
+        wanted = found.where(*self._filters, *conditions).limit(self._wanted.limit + 1)
+        return list(self._connection.scalars(wanted))
 
     def _is_more(self, floor: int) -> bool:
-        older = select(AnalysisRow.id).where(*self._mine, AnalysisRow.id < floor).limit(1)
+        older = self._newest_first(select(AnalysisRow.id), below=floor).limit(1)
         return self._connection.execute(older).first() is not None
-
-    def _ids(self, *conditions: ColumnElement[bool]) -> list[int]:
-        found = select(AnalysisRow.id).where(*self._mine, *self._filters, *conditions)
-        newest = found.order_by(AnalysisRow.id.desc()).limit(self._wanted.limit + 1)
-        return list(self._connection.scalars(newest))
 
     def _ids_with(self, answers: Sequence[int]) -> list[int]:
         """Return the newest ids of rows with these answers, found by their answers."""
-        name = self._connection.dialect.name
-        listed = AnalysisRow.answer_id.in_(_LISTED[name])
-        # Ordered apart: in one statement, PostgreSQL may go through all rows in their order.
-        ids = select(AnalysisRow.id).where(*self._mine, *self._below, *self._filters, listed)
+        ids = select(AnalysisRow.id).where(
+            AnalysisRow.answer_id.in_(_LISTED[self._connection.dialect.name]),
+            AnalysisRow.tenant == self._user.tenant,
+            AnalysisRow.user_id == self._user.user_id,
+            AnalysisRow.id < self._below,
+            *self._walls,
+            *self._filters,
+        )
+        # Ordered apart: in one step, PostgreSQL may go through all of the user's rows instead.
         found = ids.cte("found").prefix_with("MATERIALIZED")
         newest = select(found.c.id).order_by(found.c.id.desc()).limit(self._wanted.limit + 1)
-        given = json.dumps(list(answers)) if name == "sqlite" else list(answers)
+        given = json.dumps(list(answers)) if self._is_sqlite else list(answers)
         return list(self._connection.scalars(newest, {"answer_ids": given}))
+
+    def _newest_first(self, statement: S, *, below: int, floor: int = 0) -> S:
+        """Return the user's rows from `floor` to below `below`, by the index that has them so."""
+        tenant, user_id, id_ = AnalysisRow.tenant, AnalysisRow.user_id, AnalysisRow.id
+        mine = (self._user.tenant, self._user.user_id)
+        if self._is_sqlite:
+            is_mine = and_(tenant == mine[0], user_id == mine[1], id_ >= floor, id_ < below)
+            return statement.where(is_mine, *self._walls).order_by(id_.desc())
+        # Said so, PostgreSQL has no other index for it. Going backwards through all rows until
+        # enough of them are the user's looks cheap where the user has many, and all may be old.
+        place = tuple_(tenant, user_id, id_)
+        is_mine = and_(place >= tuple_(*mine, floor), place < tuple_(*mine, below))
+        order = (tenant.desc(), user_id.desc(), id_.desc())
+        return statement.where(is_mine, *self._walls).order_by(*order)
 
     def _analyses(self, ids: Sequence[int]) -> list[Analysis]:
         if not ids:
@@ -141,28 +163,16 @@ class History:
         return Page(items=items, before_id=items[-1].id if self._is_over(found) else None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """Rows that follow each other in a user's history, and the range of their answers' ids."""
-
-    floor: int
-    conditions: Conditions
-    first_answer: int | None = None
-    last_answer: int | None = None
-
-
 def analysis_of(row: Row[*tuple[Any, ...]]) -> Analysis:
     """Read a row of `ANALYSES`."""
     asker = Asker(tenant=row.tenant, user_id=row.user_id)
     return Said.of(row).to(asker, row.id, cached=row.cached, at=row.created_at)
 
 
-def _conditions(words: Words | None, stretch: _Stretch, rows: int) -> Conditions:
+def _conditions(words: Words | None, rows: int, answers: Sequence[int]) -> Conditions:
     if words is None:
         return ()
-    if rows == REACHES[0]:
-        return (words.are_in_each(),)
-    return (words.are_in_many(stretch.first_answer, stretch.last_answer),)
+    return (words.are_in_each() if rows == REACHES[0] else words.are_in_many(*answers),)
 
 
 def _filters(wanted: HistoryFilter) -> Conditions:
