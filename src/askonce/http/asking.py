@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from askonce.core.access import Caller
-from askonce.core.caching import CacheRules
 from askonce.core.clock import Clock
 from askonce.core.errors import DatabaseUnavailableError
-from askonce.core.idempotency import IdempotencyKey
 from askonce.core.landings import Asked, Boarded, Way
-from askonce.core.questions import Question
+from askonce.core.requests import Request
 from askonce.http.arrivals import Arrivals
-from askonce.services.analyses import Analyses
+from askonce.services.ask_once import AskOnce
 
 # Longer than the database itself waits for locks and statements.
 _LOOK_UP_SECONDS = 15.0
@@ -24,41 +21,31 @@ _FORWARDED = {
 
 
 class Asking:
-    """Where the event loop waits for answers."""
+    """Where the event loop waits for answers. The calls go on when their clients go away."""
 
-    def __init__(self, analyses: Analyses, clock: Clock) -> None:
-        self.analyses = analyses
-        self.arrivals = Arrivals()
+    def __init__(self, ask_once: AskOnce, clock: Clock) -> None:
+        self._ask_once = ask_once
+        self._arrivals = Arrivals()
         self._clock = clock
 
-    async def boarded(
-        self,
-        caller: Caller,
-        user_id: str,
-        question: Question,
-        *,
-        rules: CacheRules,
-        key: IdempotencyKey | None = None,
-        is_streamed: bool = False,
-    ) -> Boarded:
-        """Return where the answer will come from; the call goes on when the client goes away.
+    async def boarded(self, request: Request) -> Boarded:
+        """Return where the answer will come from.
 
         Raises:
-            DatabaseUnavailableError: the database takes requests and never answers.
-            AskonceError: as `Analyses.analyze`.
+            DatabaseUnavailableError: the database does not answer; nothing was paid for yet.
+            AskonceError: as `AskOnce.board`.
         """
-        boarding = self.analyses.analyze(
-            caller, user_id, question, rules=rules, key=key, is_streamed=is_streamed
-        )
         try:
-            return await self.arrivals.of(boarding, seconds=_LOOK_UP_SECONDS)
+            given = await self._arrivals.of(
+                self._ask_once.recall(request), seconds=_LOOK_UP_SECONDS
+            )
         except TimeoutError:
-            # Nothing was paid for yet.
             raise DatabaseUnavailableError from None
+        return self._ask_once.board_given(request, given)
 
     async def asked(self, boarded: Boarded) -> Asked:
         """Return the answer; raises what went wrong."""
-        return await self.arrivals.of(boarded.asked)
+        return await self._arrivals.of(boarded.asked)
 
     def headers(self, asked: Asked) -> Mapping[str, str]:
         """Return the headers that say where an answer came from (RFC 9211)."""

@@ -14,11 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from askonce.core.access import Caller
 from askonce.core.caching import CacheRules
 from askonce.core.errors import AskonceError
-from askonce.core.questions import Question
+from askonce.core.requests import Request
 from askonce.http import errors
 from askonce.http.analyses import PATH, AnalyzeIn
 from askonce.http.asking import Asking
 from askonce.http.shown import written
+from askonce.services.analyses import Analyses
 
 _PATH = re.compile(r"/analyze/([A-Za-z0-9._@:+-]{1,128})")
 # With one of these a request says more than its body does.
@@ -32,8 +33,9 @@ _ROUTE = SimpleNamespace(path=PATH)
 class FastLane:
     """Answers plain questions itself, in plain ASGI."""
 
-    def __init__(self, app: ASGIApp, *, asking: Asking) -> None:
+    def __init__(self, app: ASGIApp, *, analyses: Analyses, asking: Asking) -> None:
         self._app = app
+        self._analyses = analyses
         self._asking = asking
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,39 +45,34 @@ class FastLane:
             await self._app(scope, receive, send)
             return
         message = await receive()
-        question = self._question(message)
-        if question is None:
+        request = self._request(user_id, message)
+        if request is None:
             await self._app(scope, _again(message, receive), send)
             return
         scope["route"] = _ROUTE
         try:
-            boarded = await self._asking.boarded(Caller(), user_id, question, rules=_PLAIN_RULES)
-            asked = await self._asking.asked(boarded)
+            asked = await self._asking.asked(await self._asking.boarded(request))
         except AskonceError as error:
             problem = errors.of_error(error, scope["state"]["request_id"])
             await problem(scope, receive, send)
             return
         body = written(asked.analysis)
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            *(
-                (name.lower().encode(), value.encode())
-                for name, value in self._asking.headers(asked).items()
-            ),
-        ]
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        for name, value in self._asking.headers(asked).items():
+            headers.append((name.lower().encode(), value.encode()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _question(self, message: Message) -> Question | None:
+    def _request(self, user_id: str, message: Message) -> Request | None:
         """Return what a whole, valid body asks; None for any other."""
         if message["type"] != "http.request" or message.get("more_body"):
             return None
         try:
             body = AnalyzeIn.model_validate_json(message["body"])
-            return self._asking.analyses.question(body.draft())
+            question = self._analyses.question(body.draft())
         except (ValidationError, AskonceError):
             return None
+        return self._analyses.request(Caller(), user_id, question, rules=_PLAIN_RULES)
 
 
 def _user_who_asks_plainly(scope: Scope) -> str | None:

@@ -2,9 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from askonce.core.errors import NotReadyError, TooLargeError
@@ -15,7 +14,11 @@ from askonce.telemetry import log
 MAX_BODY_BYTES = 1024 * 1024
 # What begins no work that would have to be finished: a process that ends still answers it.
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
-_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_ALWAYS = ((b"x-content-type-options", b"nosniff"),)
+_PRIVATE = (b"cache-control", b"private, no-store")
+
+Headers = Sequence[tuple[bytes, bytes]]
 
 
 class RequestEdge:
@@ -36,20 +39,19 @@ class RequestEdge:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        headers = Headers(scope=scope)
-        request_id = self._request_id(headers)
+        headers = dict(reversed(scope["headers"]))
+        request_id = self._request_id(headers.get(b"x-request-id", b""))
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
+        is_over = False
 
         async def send_marked(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_over
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers_out = MutableHeaders(scope=message)
-                _mark(headers_out, request_id)
-                if not self._door.is_open():
-                    # Whoever keeps a connection to this process shall find another one.
-                    headers_out["Connection"] = "close"
+                message["headers"] = self._marked(message["headers"], request_id)
+            else:
+                is_over = not message.get("more_body", False)
             await send(message)
 
         try:
@@ -62,9 +64,11 @@ class RequestEdge:
             await self._app(scope, _bounded(receive), send_marked)
         except Exception as error:
             log.error("request_crashed", request_id=request_id, error=type(error).__name__)
-            if status:
+            if status and not is_over:
+                # The connection must break, or half an answer would look like a whole one.
                 raise
-            await errors.written(errors.INTERNAL, request_id)(scope, receive, send_marked)
+            if not status:
+                await errors.written(errors.INTERNAL, request_id)(scope, receive, send_marked)
         finally:
             route = scope.get("route")
             log.info(
@@ -76,20 +80,22 @@ class RequestEdge:
                 ms=round((time.perf_counter() - started) * 1000, 1),
             )
 
-    def _request_id(self, headers: Headers) -> str:
-        given = headers.get("x-request-id", "")
-        return given if _SANE_ID.fullmatch(given) else self._new_id()
+    def _request_id(self, given: bytes) -> str:
+        return given.decode() if _SANE_ID.fullmatch(given) else self._new_id()
+
+    def _marked(self, headers: Headers, request_id: str) -> Headers:
+        marked = [*headers, (b"x-request-id", request_id.encode()), *_ALWAYS]
+        if all(name != b"cache-control" for name, _ in headers):
+            marked.append(_PRIVATE)
+        if not self._door.is_open():
+            # Whoever keeps a connection to this process shall find another one.
+            marked.append((b"connection", b"close"))
+        return marked
 
 
-def _mark(headers: MutableHeaders, request_id: str) -> None:
-    headers["X-Request-ID"] = request_id
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers.setdefault("Cache-Control", "private, no-store")
-
-
-def _declares_too_much(headers: Headers) -> bool:
-    length = headers.get("content-length", "0")
-    return length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES
+def _declares_too_much(headers: Mapping[bytes, bytes]) -> bool:
+    length = headers.get(b"content-length", b"0")
+    return length.isdigit() and int(length[:20]) > MAX_BODY_BYTES
 
 
 def _bounded(receive: Receive) -> Receive:
