@@ -9,7 +9,7 @@ from tests.stub.client import StubProvider
 
 SLOW_ONCE = "Who answers this? [[held=start times=1]]"
 # Nobody waits for such a lease to end.
-NEVER_SILENT = {"ASKONCE_HEARTBEAT": 1800, "ASKONCE_LEASE": 3600}
+PATIENT = {"ASKONCE_HEARTBEAT": 1800, "ASKONCE_LEASE": 3600}
 
 
 def test_a_process_that_ends_takes_nothing_on_and_finishes_what_runs(
@@ -76,8 +76,8 @@ def test_two_workers_finish_what_runs_and_take_nothing_on(
 def test_a_second_signal_ends_the_process_and_another_one_takes_over_at_once(
     servers: Servers, stub: StubProvider, sqlite_url: str
 ) -> None:
-    leader = servers.start(sqlite_url, **NEVER_SILENT)
-    waiter = servers.start(sqlite_url, **NEVER_SILENT)
+    leader = servers.start(sqlite_url, **PATIENT)
+    waiter = servers.start(sqlite_url, **PATIENT)
 
     with under_way(question(leader, SLOW_ONCE)):
         until(lambda: len(stub.calls()) == 1)
