@@ -17,7 +17,7 @@ LOCK := uv pip compile pyproject.toml --extra local --group weights --group buil
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev-setup test chaos check format cover lock build clean
+.PHONY: help setup run dev-setup test chaos bench check format cover lock build clean
 
 help:  ## List what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ chaos: dev-setup  ## Kill and freeze real processes, then audit; ROUNDS=500 SEED
 		$(BIN)/python -m tests.chaos --database $$database --rounds $(ROUNDS) \
 			$(if $(SEED),--seed $(SEED)) $(ARGS) || exit 1; \
 	done
+
+bench: dev-setup  ## Measure rates, times and costs; some of it with ARGS="--only hits --quick"
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 check: dev-setup  ## Check format, lint, types, layers and migrations
 	$(BIN)/ruff format --check

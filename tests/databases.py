@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -14,10 +14,12 @@ from askonce.db import migrating
 from askonce.db.database import SqlDatabase
 
 _NUMBERS = count(1)
+# What a test writes need not outlive a power cut.
+_HASTY = ("fsync = off", "max_connections = 200")
 
 
 @contextmanager
-def postgres_server(folder: Path) -> Iterator[str]:
+def postgres_server(folder: Path, settings: Sequence[str] = _HASTY) -> Iterator[str]:
     """Run a PostgreSQL of our own and give its URL, without a database's name."""
     # The package looks for a place for locks, and warns where a container has none.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
@@ -25,7 +27,7 @@ def postgres_server(folder: Path) -> Iterator[str]:
 
     server = get_server(folder / "postgresql", cleanup_mode="stop")
     try:
-        for setting in ("fsync = off", "max_connections = 200"):
+        for setting in settings:
             server.psql(f"ALTER SYSTEM SET {setting};")
         server.psql("SELECT pg_reload_conf();")
         yield server.get_uri()

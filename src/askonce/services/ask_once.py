@@ -6,29 +6,16 @@ connection of their own.
 """
 
 from concurrent.futures import Future
-from dataclasses import dataclass
 
-from askonce.core.access import Asker
 from askonce.core.caching import CacheRules
 from askonce.core.clock import Clock, Deadline
 from askonce.core.errors import NotCachedError
 from askonce.core.landings import Asked, Boarded, Landed, Way
-from askonce.core.ports import Ledger, Transaction
-from askonce.core.questions import Question, Scope
+from askonce.core.ports import Gift, Ledger
+from askonce.core.requests import Request
 from askonce.services.flying import Flight, Flying
 from askonce.services.futures import already, then
-from askonce.services.giving import Given, outcome, recall, replay, share
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One user asking one question at one time."""
-
-    question: Question
-    asker: Asker
-    scope: Scope
-    rules: CacheRules
-    is_streamed: bool = False
+from askonce.services.giving import Given, Giver, outcome, replay
 
 
 class AskOnce:
@@ -38,6 +25,7 @@ class AskOnce:
         self, *, ledger: Ledger, flying: Flying, clock: Clock, deadline_seconds: float
     ) -> None:
         self._ledger = ledger
+        self._giver = Giver(clock)
         self._flying = flying
         self._clock = clock
         self._deadline_seconds = deadline_seconds
@@ -57,30 +45,39 @@ class AskOnce:
         It raises `NotCachedError`, `IdempotencyMismatchError`, `DeletedError` or
         `DatabaseUnavailableError`; what goes wrong later is raised by `Boarded.asked`.
         """
-        fingerprint = request.question.fingerprint(request.scope)
+        return then(self.recall(request), lambda given: already(self.board_given(request, given)))
 
-        def look_up(tx: Transaction) -> Given:
-            now = self._clock.now()
-            if request.rules.no_store:
-                return replay(tx, request.asker, now)
-            return recall(tx, fingerprint, request.asker, request.rules.accepted(now))
+    def recall(self, request: Request) -> "Future[Given]":
+        """Return what can be given without a call, by `board_given` or by who knows better.
 
-        def fly(given: Given) -> "Future[Boarded]":
-            if given is not None:
-                asked = outcome(given)
-                return already(Boarded(asked=already(asked), way=asked.way))
-            if request.rules.only_if_cached:
-                raise NotCachedError
-            return already(self._fly(request, fingerprint))
+        Raises as `board`, but for `NotCachedError`.
+        """
+        if request.rules.no_store:
+            return self._ledger.write(
+                lambda tx: replay(tx, request.asker, self._clock.now()), key=request.fingerprint
+            )
+        return self._ledger.write_together(self._giver.recall, request)
 
-        return then(self._ledger.write(look_up, key=fingerprint), fly)
+    def board_given(self, request: Request, given: Given) -> Boarded:
+        """Return where the answer will come from, once `recall` gave what it could.
 
-    def _fly(self, request: Request, fingerprint: bytes) -> Boarded:
+        Raises:
+            NotCachedError: it gave nothing, and the request wants no call.
+            IdempotencyMismatchError, DeletedError: its key cannot be used.
+        """
+        if given is not None:
+            asked = outcome(given)
+            return Boarded(asked=already(asked), way=asked.way)
+        if request.rules.only_if_cached:
+            raise NotCachedError
+        return self._fly(request)
+
+    def _fly(self, request: Request) -> Boarded:
         key = request.asker.key
         flight = Flight(
             question=request.question,
             # Outside the cache only a repeat of the very same request may join a call.
-            fingerprint=key.scope if request.rules.no_store and key else fingerprint,
+            fingerprint=key.scope if request.rules.no_store and key else request.fingerprint,
             first=request.asker,
             accepted=request.rules.accepted(self._clock.now()),
             deadline=Deadline.after(self._deadline_seconds, self._clock),
@@ -101,10 +98,8 @@ class AskOnce:
             if is_first and landed.paid is not None:
                 paid = Asked(analysis=landed.paid, way=way, is_kept=landed.is_kept)
                 return already(paid)
-            now = self._clock.now()
-            shared = self._ledger.write(
-                lambda tx: share(tx, landed.answer_id, request.asker, now), key=fingerprint
-            )
+            gift = Gift(landed.answer_id, request.asker)
+            shared = self._ledger.write_together(self._giver.share, gift)
             # None: the answer was deleted between its landing and our row.
             return then(shared, lambda g: self.ask(request) if g is None else already(outcome(g)))
 

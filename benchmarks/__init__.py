@@ -1,0 +1,1 @@
+"""Measures askonce beside the bare framework, in one run on one machine: `make bench`."""
