@@ -49,7 +49,7 @@ def test_works_that_wait_together_are_committed_together(database: SqlDatabase) 
     futures = [ledger.write(note) for _ in range(50)]
     may_go.set()
 
-    assert len({future.result(10) for future in futures}) == 50
+    assert len({future.result(60) for future in futures}) == 50
     assert len(transactions) == 1
     ledger.close()
 
@@ -67,9 +67,9 @@ def test_a_broken_work_takes_only_itself_down(database: SqlDatabase) -> None:
     before, broken, after = ledger.write(add), ledger.write(fail), ledger.write(add)
     may_go.set()
 
-    assert before.result(10) != after.result(10)
+    assert before.result(60) != after.result(60)
     with pytest.raises(LookupError):
-        broken.result(10)
+        broken.result(60)
     assert rows(database) == 2
     ledger.close()
 
@@ -77,7 +77,7 @@ def test_a_broken_work_takes_only_itself_down(database: SqlDatabase) -> None:
 def test_what_is_resolved_is_committed(database: SqlDatabase) -> None:
     ledger = GroupCommitLedger(database)
 
-    ledger.write(add).result(10)
+    ledger.write(add).result(60)
 
     assert rows(database) == 1
     ledger.close()
@@ -98,9 +98,9 @@ def test_a_locked_database_is_our_own_error(sqlite_url: str) -> None:
     ledger = GroupCommitLedger(waiter)
 
     with holder.transaction(), pytest.raises(DatabaseUnavailableError):
-        ledger.write(add).result(10)
+        ledger.write(add).result(60)
 
-    assert ledger.write(add).result(10) == 1
+    assert ledger.write(add).result(60) == 1
     ledger.close()
     holder.close()
     waiter.close()

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-_OPTIONS: dict[str, Callable[[str], float]] = {
+_OPTIONS: dict[str, Callable[[str], float | str]] = {
     "slow": float,
     "every": float,
     "times": int,
     "cached": int,
+    "held": str,
 }
 _IN_TEXT = re.compile(r"\[\[(.+?)\]\]", re.DOTALL)
 
@@ -23,6 +24,7 @@ class Behaviour:
     mode: str = "ok"
     slow: float = 0.0
     every: float = 0.1
+    held: str = ""
     times: int | None = None
     cached: int = 0
     text: str | None = None
@@ -51,12 +53,21 @@ class Script:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._may_go_on = threading.Event()
         self.forget()
 
     def forget(self) -> None:
+        self.let_go()
         with self._lock:
             self._waiting: deque[str] = deque()
             self._seen: Counter[str] = Counter()
+            self._may_go_on = threading.Event()
+
+    def let_go(self) -> None:
+        self._may_go_on.set()
+
+    def wait_until_let_go(self) -> None:
+        self._may_go_on.wait()
 
     def add(self, lines: list[str]) -> None:
         with self._lock:

@@ -60,6 +60,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/_script":
             self.server.script.add(body)
             self._send_json(200, {})
+        elif self.path == "/_let_go":
+            self.server.script.let_go()
+            self._send_json(200, {})
         elif self.path == "/_reset":
             self.server.script.forget()
             self.server.journal.forget()
@@ -76,6 +79,8 @@ class Handler(BaseHTTPRequestHandler):
             wanted = self.server.script.next_for(question)
             call["mode"] = wanted.mode
             time.sleep(wanted.slow)
+            if wanted.held == "start":
+                self.server.script.wait_until_let_go()
             said = _said(vendor, body, question, wanted, call["number"])
             self._play(vendor, wanted, said, is_streamed=bool(body.get("stream")))
         except OSError:
@@ -152,10 +157,14 @@ class Handler(BaseHTTPRequestHandler):
                 self._trickle(head, wanted.every)
             case _:
                 self.wfile.write(head)
-                for event in events:
-                    self.wfile.write(event)
-                self.wfile.write(_chunk(b""))
+                self._send_each([*events, _chunk(b"")], is_held=wanted.held == "middle")
         self.close_connection |= wanted.mode == "hang-up"
+
+    def _send_each(self, events: list[bytes], *, is_held: bool) -> None:
+        for number, event in enumerate(events):
+            if is_held and number == len(events) // 2:
+                self.server.script.wait_until_let_go()
+            self.wfile.write(event)
 
     def _send_json(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
         self._send(status, _JSON, json.dumps(body).encode(), headers or {})
