@@ -16,6 +16,7 @@ from askonce.db.ledger import GroupCommitLedger
 from askonce.db.rows import AttemptRow
 from askonce.db.spool import FileSpool
 from askonce.services.recovery import Recovery
+from tests.contracts.recalling import recall
 from tests.examples import ALICE, ANY_FRESH, BOB, CALLER, DAY, KEY, NOW, a_purchase
 from tests.fakes.clock import FakeClock
 
@@ -79,7 +80,7 @@ class Home:
 
     def hit(self, now: datetime = NOW) -> str | None:
         with self.database.transaction() as tx:
-            kept = tx.flights.recall(KEY, BOB, Accepted(now=now))
+            kept = recall(tx, BOB, Accepted(now=now))
         return None if kept is None else kept.analysis.answer.text
 
 

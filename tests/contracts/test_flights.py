@@ -7,6 +7,7 @@ import pytest
 from askonce.core.caching import Accepted, CacheRules
 from askonce.core.flights import FlightState, Lease, Seen
 from askonce.db.database import SqlDatabase, SqlTransaction
+from tests.contracts.recalling import recall
 from tests.examples import ALICE, ANY_FRESH, BOB, CALLER, DAY, KEY, NOW, STRANGER
 from tests.examples import a_question as question
 from tests.examples import an_answer as answer
@@ -46,7 +47,7 @@ def land(database: SqlDatabase, lease: Lease, text: str = "first") -> int | None
 
 def recalled(database: SqlDatabase, accepted: Accepted = ANY_FRESH) -> str | None:
     with database.transaction() as tx:
-        kept = tx.flights.recall(KEY, BOB, accepted)
+        kept = recall(tx, BOB, accepted)
     return None if kept is None else kept.analysis.answer.text
 
 
@@ -246,7 +247,7 @@ def test_another_tenants_entry_is_never_recalled(database: SqlDatabase) -> None:
     land(database, claimed(database))
 
     with database.transaction() as tx:
-        assert tx.flights.recall(KEY, STRANGER, ANY_FRESH) is None
+        assert recall(tx, STRANGER, ANY_FRESH) is None
 
 
 @pytest.mark.parametrize("fields", [{"answer_id": None}, {"stored_at": None}])

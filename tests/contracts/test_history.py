@@ -12,6 +12,7 @@ from askonce.core.answers import FinishReason
 from askonce.core.ports import HistoryFilter
 from askonce.db.database import SqlDatabase
 from askonce.db.rows import AnalysisRow, AnswerRow, FlightRow
+from tests.contracts.recalling import recall
 from tests.examples import ALICE, ANY_FRESH, BOB, CALLER, DAY, KEY, NOW, STRANGER
 from tests.examples import a_question as question
 from tests.examples import an_answer as answer
@@ -134,14 +135,14 @@ def test_the_answer_goes_with_its_last_use_and_not_before(database: SqlDatabase)
 
     remove(database, first.id)
     with database.transaction() as tx:
-        still_there = tx.flights.recall(KEY, ALICE, ANY_FRESH)
+        still_there = recall(tx, ALICE, ANY_FRESH)
     assert still_there is not None
     remove(database, still_there.analysis.id)
     remove(database, second)
 
     assert count(database, AnswerRow) == 0
     with database.transaction() as tx:
-        assert tx.flights.recall(KEY, ALICE, ANY_FRESH) is None
+        assert recall(tx, ALICE, ANY_FRESH) is None
         assert tx.flights.claim(KEY, tenant="default", owner="two", accepted=ANY_FRESH) is not None
 
 

@@ -17,7 +17,7 @@ class TestAnswersOverHttp:
     def test_makes_one_call_and_gives_its_answer_to_its_question(
         self, provider: Provider, ask: Ask, stub: StubProvider
     ) -> None:
-        answer = ask(provider, asked_of(provider, text="What is a lease?"), 5)
+        answer = ask(provider, asked_of(provider, text="What is a lease?"))
 
         assert answer.text == default_text("What is a lease?", 1)
         assert len(stub.calls()) == 1
@@ -27,7 +27,7 @@ class TestAnswersOverHttp:
     ) -> None:
         question = asked_of(provider, instructions="Be brief.", max_output_tokens=77)
 
-        ask(provider, question, 5)
+        ask(provider, question)
 
         body = stub.calls()[0]["body"]
         body.pop("stream", None)
@@ -51,7 +51,7 @@ class TestAnswersOverHttp:
     def test_shows_its_key_and_no_trace_of_the_caller(
         self, provider: Provider, ask: Ask, stub: StubProvider
     ) -> None:
-        ask(provider, asked_of(provider), 5)
+        ask(provider, asked_of(provider))
 
         headers = stub.calls()[0]["headers"]
         assert headers["authorization"] == f"Bearer {KEY}"
@@ -61,8 +61,8 @@ class TestAnswersOverHttp:
         self, provider: Provider, ask: Ask, stub: StubProvider
     ) -> None:
         stub.will("cached=4000 text=Fine.")
-        cached = ask(provider, asked_of(provider, text="x" * 400), 5)
-        uncached = ask(provider, asked_of(provider, text="x" * 16_400 + "[[text=Fine.]]"), 5)
+        cached = ask(provider, asked_of(provider, text="x" * 400))
+        uncached = ask(provider, asked_of(provider, text="x" * 16_400 + "[[text=Fine.]]"))
 
         assert cached.tokens_in == 4100
         assert uncached.tokens_in == 4103
@@ -85,7 +85,7 @@ class TestAnswersOverHttp:
     ) -> None:
         stub.will(mode)
 
-        assert ask(provider, asked_of(provider), 5).text == "before\ufffdafter"
+        assert ask(provider, asked_of(provider)).text == "before\ufffdafter"
 
     @pytest.mark.parametrize("mode", ["refusal", "filtered"])
     def test_a_refusal_is_an_answer(
@@ -93,7 +93,7 @@ class TestAnswersOverHttp:
     ) -> None:
         stub.will(mode)
 
-        answer = ask(provider, asked_of(provider), 5)
+        answer = ask(provider, asked_of(provider))
 
         assert answer.finish_reason is FinishReason.REFUSAL
         assert answer.text

@@ -15,10 +15,12 @@ from askonce.core.ports import Provider
 from tests.contracts.asking import (
     HTTP,
     KEY,
+    TOO_SOON_SECONDS,
     Ask,
     asked_of,
     completed,
     failure,
+    failure_in_time,
     http_provider,
     streamed,
 )
@@ -41,7 +43,7 @@ class TestConnections:
     ) -> None:
         stub.will("hang-up", "hang-up")
         for _ in range(3):
-            ask(provider, asked_of(provider), 5)
+            ask(provider, asked_of(provider))
             time.sleep(0.02)
 
         assert len(stub.calls()) == 3
@@ -51,19 +53,17 @@ class TestConnections:
         self, mode: str, provider: Provider, ask: Ask, stub: StubProvider
     ) -> None:
         stub.will(f"{mode} every=0.05")
-        started = time.monotonic()
 
-        error = failure(ProviderUnavailableError, ask, provider, seconds=0.3)
+        error = failure_in_time(ask, provider, stub)
 
         assert (error.reason, error.may_be_paid) == ("timeout", True)
-        assert time.monotonic() - started < 0.6
 
     def test_a_stream_of_pings_ends_by_the_deadline(
         self, provider: Provider, stub: StubProvider
     ) -> None:
-        stub.will("pings every=0.05")
+        stub.will("pings")
 
-        error = failure(ProviderUnavailableError, streamed, provider, seconds=0.3)
+        error = failure_in_time(streamed, provider, stub)
 
         assert (error.reason, error.may_be_paid) == ("timeout", True)
 
@@ -108,9 +108,9 @@ class TestHttpProviderOnItsOwn:
         self, name: str, ask: Ask, stub: StubProvider
     ) -> None:
         stub.will("trickle every=0.05")
-        provider = http_provider(name, stub, timeout=0.3)
+        provider = http_provider(name, stub, timeout=TOO_SOON_SECONDS)
 
-        error = failure(ProviderUnavailableError, ask, provider, seconds=60)
+        error = failure_in_time(ask, provider, stub, seconds=60)
 
         assert error.reason == "timeout"
         provider.close()
@@ -174,7 +174,7 @@ class TestHttpProviderOnItsOwn:
         urls = {"claude": f"{stub.claude_url}/", "openai": f"{stub.openai_url}/"}
         provider = http_provider(name, stub, base_url=urls[name])
 
-        ask(provider, asked_of(provider), 5)
+        ask(provider, asked_of(provider))
 
         assert [call["path"] for call in stub.calls()] == [
             {"claude": "/v1/messages", "openai": "/v1/responses"}[name]

@@ -113,6 +113,6 @@ class TestFailuresOverHttp:
         stub.will("text=a private answer")
 
         with caplog.at_level(logging.DEBUG):
-            ask(provider, asked_of(provider, text="a private text"), 5)
+            ask(provider, asked_of(provider, text="a private text"))
 
         assert not any(word in caplog.text for word in (KEY, "private"))

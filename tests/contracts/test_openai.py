@@ -48,7 +48,7 @@ class TestOpenAI:
     ) -> None:
         stub.will("full")
 
-        answer = ask(openai, asked_of(openai), 5)
+        answer = ask(openai, asked_of(openai))
 
         assert answer.finish_reason is FinishReason.LENGTH
 

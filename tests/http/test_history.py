@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from askonce.http.history import dollars
+from askonce.http.shown import dollars
 from tests.http.conftest import Service
 
 

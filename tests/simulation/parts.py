@@ -4,7 +4,7 @@ Each class replaces what starts a real thread in its parent; the parent's own me
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -21,6 +21,8 @@ from tests.simulation.process import Process
 from tests.simulation.threads import Pulse, VirtualEvent, VirtualFuture, VirtualQueue
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 class SimulatedLedger(GroupCommitLedger):
@@ -36,6 +38,11 @@ class SimulatedLedger(GroupCommitLedger):
         self, work: Callable[[Transaction], T], *, key: bytes = b""
     ) -> "Future[T]":
         return VirtualFuture(self._process, super().write(work, key=key))
+
+    def write_together(  # type: ignore[override]
+        self, together: Callable[[Transaction, Sequence[A]], Sequence[B]], item: A
+    ) -> "Future[B]":
+        return VirtualFuture(self._process, super().write_together(together, item))
 
 
 class SimulatedHeartbeat(Heartbeat):

@@ -21,7 +21,7 @@ A line is at most one mode and any options:
     no-usage                an answer that does not say what it took (not streamed)
     hang-up                 an ok answer after which the connection is closed without a word
     nul, surrogate          characters that no database stores
-    error-event, pings      streams only: an error in the middle; pings without end
+    error-event, pings      streams only: an error in the middle; a minute of pings
     trickle, trickle-head   one byte each `every` seconds, of the body or of everything
     redirect, hang          a 307 to elsewhere; a minute of silence
     quota, too-long         the vendor's word for no money left, and for too long a question

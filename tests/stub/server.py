@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import struct
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -153,9 +154,11 @@ class Handler:
                 await self._write(head + b"".join(events[:middle]) + broken + _chunk(b""))
             case "pings":
                 await self._write(head + b"".join(events[:middle]))
-                while True:
+                end = time.monotonic() + 60
+                while time.monotonic() < end:
                     await self._write(_chunk(b'event: ping\ndata: {"type": "ping"}\n\n'))
                     await asyncio.sleep(wanted.every)
+                self._is_over = True
             case "trickle":
                 await self._write(head)
                 await self._trickle(b"".join(events), wanted.every)

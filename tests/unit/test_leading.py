@@ -1,6 +1,6 @@
 """What becomes of a paid answer while the database is away."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -29,6 +29,15 @@ class AwayLedger:
 
     def write(self, work: Callable[[Transaction], Any], *, key: bytes = b"") -> "Future[Any]":
         del work, key
+        return self._fail()
+
+    def write_together(
+        self, together: Callable[[Transaction, Sequence[Any]], Sequence[Any]], item: Any
+    ) -> "Future[Any]":
+        del together, item
+        return self._fail()
+
+    def _fail(self) -> "Future[Any]":
         self.tries += 1
         failed: Future[Any] = Future()
         failed.set_exception(DatabaseUnavailableError())

@@ -19,6 +19,8 @@ from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 class Provider(Protocol):
@@ -114,6 +116,23 @@ class Kept:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Somebody who asks a question, and the entries that will do."""
+
+    fingerprint: bytes
+    asker: Asker
+    accepted: Accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Gift:
+    """Somebody who is to be given an answer that another request paid for."""
+
+    answer_id: int
+    asker: Asker
+
+
 class Answers(Protocol):
     """What providers said, each once."""
 
@@ -128,6 +147,9 @@ class Analyses(Protocol):
 
     def add(self, asker: Asker, answer_id: int, *, cached: bool, at: datetime) -> Analysis | None:
         """Write that a user was given an answer; None when the answer has been deleted."""
+
+    def share(self, gifts: Sequence[Gift], *, at: datetime) -> Sequence[Analysis | None]:
+        """Write that users were given answers that cost them nothing; None as `add` does."""
 
     def given(self, asker: Asker, answer_id: int) -> Analysis | None:
         """Return the newest history row in which this user was given this answer."""
@@ -149,8 +171,8 @@ class Analyses(Protocol):
 class Flights(Protocol):
     """The questions in flight and the entries that they left."""
 
-    def recall(self, fingerprint: bytes, asker: Asker, accepted: Accepted) -> Kept | None:
-        """Give a user an accepted cache entry; None, and no row, without one."""
+    def recall(self, wishes: Sequence[Wish], *, at: datetime) -> Sequence[Kept | None]:
+        """Give each user an accepted cache entry; None, and no row, without one."""
 
     def claim(
         self, fingerprint: bytes, *, tenant: str, owner: str, accepted: Accepted
@@ -269,6 +291,15 @@ class Ledger(Protocol):
         `work` may be run twice (a failed batch is undone and its works are run one by one), so it
         must do nothing but use its transaction. Works are ordered by `key` within a batch, so
         that two replicas lock rows in the same order.
+        """
+
+    def write_together(
+        self, together: Callable[[Transaction, Sequence[A]], Sequence[B]], item: A
+    ) -> Future[B]:
+        """Run `together` in the next batch, once for all the items that were given with it.
+
+        It returns one result for each item, in their order. It runs before all other works of
+        its batch, and may be run twice as they may.
         """
 
 

@@ -17,28 +17,22 @@ from sqlalchemy import (
 )
 
 from askonce.core.access import Asker, Caller
-from askonce.core.answers import Analysis, Answer, FinishReason
+from askonce.core.answers import Analysis
 from askonce.core.flights import FlightState
-from askonce.core.ports import HistoryFilter
+from askonce.core.ports import Gift, HistoryFilter
+from askonce.db.giving import ANSWER_COLUMNS, Said, share_all
 from askonce.db.rows import AnalysisRow, AnswerRow, FlightRow
 from askonce.db.words import has_words
-
-ANSWER_COLUMNS = (
-    AnswerRow.text,
-    AnswerRow.result,
-    AnswerRow.is_structured,
-    AnswerRow.provider,
-    AnswerRow.model,
-    AnswerRow.finish_reason,
-    AnswerRow.tokens_in,
-    AnswerRow.tokens_out,
-    AnswerRow.cost,
-)
 
 # Built once: building a statement takes longer than running it.
 _ANSWER_TO_GIVE = (
     select(*ANSWER_COLUMNS)
     .where(AnswerRow.id == bindparam("answer_id"), AnswerRow.tenant == bindparam("tenant"))
+    .with_for_update(read=True, key_share=True)
+)
+_ANSWERS_TO_SHARE = (
+    select(AnswerRow.tenant, *ANSWER_COLUMNS)
+    .where(AnswerRow.id.in_(bindparam("answer_ids", expanding=True)))
     .with_for_update(read=True, key_share=True)
 )
 _ADD = insert(AnalysisRow).returning(AnalysisRow.id)
@@ -58,7 +52,25 @@ class SqlAnalyses:
         ).one_or_none()
         if row is None:
             return None
-        return add_analysis(self._connection, asker, answer_id, row, cached=cached, at=at)
+        analysis_id = self._connection.execute(
+            _ADD,
+            {
+                "tenant": asker.tenant,
+                "user_id": asker.user_id,
+                "answer_id": answer_id,
+                "cached": cached,
+                "created_at": at,
+            },
+        ).scalar_one()
+        return Said.of(row).to(asker, analysis_id, cached=cached, at=at)
+
+    def share(self, gifts: Sequence[Gift], *, at: datetime) -> Sequence[Analysis | None]:
+        """Write that users were given answers that cost them nothing; None as `add` does."""
+        answer_ids = {gift.answer_id for gift in gifts}
+        rows = self._connection.execute(_ANSWERS_TO_SHARE, {"answer_ids": sorted(answer_ids)})
+        found = {(row.tenant, row.answer_id): Said.of(row) for row in rows}
+        said = [found.get((gift.asker.tenant, gift.answer_id)) for gift in gifts]
+        return share_all(self._connection, [gift.asker for gift in gifts], said, at=at)
 
     def given(self, asker: Asker, answer_id: int) -> Analysis | None:
         """Return the newest history row in which this user was given this answer."""
@@ -146,40 +158,10 @@ def reachable_by(caller: Caller) -> tuple[ColumnElement[bool], ...]:
     return (AnalysisRow.tenant == caller.tenant,)
 
 
-def add_analysis(
-    connection: Connection,
-    asker: Asker,
-    answer_id: int,
-    row: Row[*tuple[object, ...]],
-    *,
-    cached: bool,
-    at: datetime,
-) -> Analysis:
-    """Write a history row for an answer whose columns (`ANSWER_COLUMNS`) are in `row`."""
-    analysis_id = connection.execute(
-        _ADD,
-        {
-            "tenant": asker.tenant,
-            "user_id": asker.user_id,
-            "answer_id": answer_id,
-            "cached": cached,
-            "created_at": at,
-        },
-    ).scalar_one()
-    return Analysis(
-        id=analysis_id,
-        user_id=asker.user_id,
-        text=row.text,
-        answer=_answer(row),
-        is_structured=row.is_structured,
-        cached=cached,
-        created_at=at,
-    )
-
-
 def _analyses() -> Select[*tuple[object, ...]]:
     return select(
         AnalysisRow.id,
+        AnalysisRow.tenant,
         AnalysisRow.user_id,
         AnalysisRow.cached,
         AnalysisRow.created_at,
@@ -205,24 +187,5 @@ def _conditions(wanted: HistoryFilter) -> list[ColumnElement[bool]]:
 
 
 def _analysis(row: Row[*tuple[object, ...]]) -> Analysis:
-    return Analysis(
-        id=row.id,
-        user_id=row.user_id,
-        text=row.text,
-        answer=_answer(row),
-        is_structured=row.is_structured,
-        cached=row.cached,
-        created_at=row.created_at,
-    )
-
-
-def _answer(row: Row[*tuple[object, ...]]) -> Answer:
-    return Answer(
-        text=row.result,
-        provider=row.provider,
-        model=row.model,
-        finish_reason=FinishReason(row.finish_reason),
-        tokens_in=row.tokens_in,
-        tokens_out=row.tokens_out,
-        cost=row.cost,
-    )
+    asker = Asker(tenant=row.tenant, user_id=row.user_id)
+    return Said.of(row).to(asker, row.id, cached=row.cached, at=row.created_at)

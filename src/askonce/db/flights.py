@@ -7,6 +7,7 @@ as running it.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
 from typing import Any
@@ -14,11 +15,10 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Row, and_, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from askonce.core.access import Asker
 from askonce.core.caching import Accepted
 from askonce.core.flights import FlightState, Lease, Seen
-from askonce.core.ports import Kept
-from askonce.db.analyses import ANSWER_COLUMNS, add_analysis
+from askonce.core.ports import Kept, Wish
+from askonce.db.giving import ANSWER_COLUMNS, Said, share_all
 from askonce.db.rows import AnswerRow, FlightRow
 
 RUNNING = FlightState.RUNNING.value
@@ -47,14 +47,18 @@ _SEEN = select(
     FlightRow.failure,
 )
 
-_RECALL = (
-    select(FlightRow.answer_id, FlightRow.stored_at, FlightRow.expires_at, *ANSWER_COLUMNS)
+_ENTRIES = (
+    select(
+        FlightRow.fingerprint,
+        FlightRow.stored_at,
+        FlightRow.expires_at,
+        AnswerRow.tenant,
+        *ANSWER_COLUMNS,
+    )
     .join(AnswerRow, AnswerRow.id == FlightRow.answer_id)
     .where(
-        _IS_IT,
-        AnswerRow.fingerprint == bindparam("key"),
-        AnswerRow.tenant == bindparam("tenant"),
-        _IS_ACCEPTED,
+        FlightRow.fingerprint.in_(bindparam("keys", expanding=True)),
+        AnswerRow.fingerprint == FlightRow.fingerprint,
     )
     .with_for_update(read=True, key_share=True, of=AnswerRow)
 )
@@ -112,27 +116,54 @@ def _claim(dialect: ModuleType) -> Executable:
 _CLAIM = {dialect.__name__.rpartition(".")[2]: _claim(dialect) for dialect in (sqlite, postgresql)}
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A cache entry."""
+
+    said: Said
+    stored_at: datetime
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, row: Row[*tuple[Any, ...]]) -> "_Entry":
+        return cls(Said.of(row), row.stored_at, row.expires_at)
+
+    def is_accepted(self, accepted: Accepted) -> bool:
+        return accepted.allows(stored_at=self.stored_at, expires_at=self.expires_at)
+
+
 class SqlFlights:
     """The questions in flight and the entries that they left."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def recall(self, fingerprint: bytes, asker: Asker, accepted: Accepted) -> Kept | None:
-        """Give a user an accepted cache entry: write the history row and return both.
+    def recall(self, wishes: Sequence[Wish], *, at: datetime) -> Sequence[Kept | None]:
+        """Give each user an accepted cache entry: write the history row and return both.
 
         None, and no row, when there is no such entry. What is served is always what is in the
         table at the moment of the commit, so an entry that was deleted elsewhere is not served.
         """
-        row = self._connection.execute(
-            _RECALL, {"key": fingerprint, "tenant": asker.tenant, **_limits(accepted)}
-        ).one_or_none()
-        if row is None:
-            return None
-        analysis = add_analysis(
-            self._connection, asker, row.answer_id, row, cached=True, at=accepted.now
+        keys = sorted({wish.fingerprint for wish in wishes})
+        rows = self._connection.execute(_ENTRIES, {"keys": keys})
+        entries = {(row.tenant, row.fingerprint): _Entry.of(row) for row in rows}
+        found = [entries.get((wish.asker.tenant, wish.fingerprint)) for wish in wishes]
+        chosen = [
+            entry if entry is not None and entry.is_accepted(wish.accepted) else None
+            for wish, entry in zip(wishes, found, strict=True)
+        ]
+        analyses = share_all(
+            self._connection,
+            [wish.asker for wish in wishes],
+            [None if entry is None else entry.said for entry in chosen],
+            at=at,
         )
-        return Kept(analysis=analysis, stored_at=row.stored_at, expires_at=row.expires_at)
+        return [
+            None
+            if entry is None or analysis is None
+            else Kept(analysis=analysis, stored_at=entry.stored_at, expires_at=entry.expires_at)
+            for entry, analysis in zip(chosen, analyses, strict=True)
+        ]
 
     def claim(
         self, fingerprint: bytes, *, tenant: str, owner: str, accepted: Accepted

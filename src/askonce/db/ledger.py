@@ -7,7 +7,7 @@ while the last one was being committed; the ledger never waits for more.
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,17 +17,24 @@ from askonce.core.errors import DatabaseUnavailableError, OverloadedError
 from askonce.db.database import SqlDatabase, SqlTransaction
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
-_MAX_BATCH = 200
+_MAX_BATCH = 500
 _MAX_WAITING = 20_000
 # A database that lets nobody write takes a full busy time to say so, for each work alone.
 _APART_SECONDS = 5.0
 
+Together = Callable[[SqlTransaction, Sequence[Any]], Sequence[Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    key: bytes
-    work: Callable[[SqlTransaction], Any]
+    """An item of a kind of work that is done once for all its items of a batch."""
+
+    together: Together
+    item: Any
+    key: bytes = b""
     future: "Future[Any]" = field(default_factory=Future)
 
 
@@ -51,22 +58,35 @@ class GroupCommitLedger:
         Raises:
             OverloadedError: so much waits already that waiting is hopeless.
         """
-        if self._waiting.qsize() >= _MAX_WAITING:
-            raise OverloadedError
-        entry = _Entry(key, work)
-        self._waiting.put(entry)
-        return entry.future
+        return self._put(_Entry(_one_by_one, work, key))
+
+    def write_together(
+        self, together: Callable[[SqlTransaction, Sequence[A]], Sequence[B]], item: A
+    ) -> "Future[B]":
+        """Run `together` in the next batch, once for all items that were given with it.
+
+        It returns one result for each item, in their order, and runs before the batch's other
+        works: it sees only what was committed before. Else as `write`; an item is run alone when
+        its batch fails.
+        """
+        return self._put(_Entry(together, item))
 
     def close(self) -> None:
         """Write what waits, then stop."""
         self._waiting.put(None)
         self._thread.join()
 
+    def _put(self, entry: _Entry) -> "Future[Any]":
+        if self._waiting.qsize() >= _MAX_WAITING:
+            raise OverloadedError
+        self._waiting.put(entry)
+        return entry.future
+
     def _run(self) -> None:
         while True:
             batch, is_last = self._next_batch()
             if batch:
-                self._commit(sorted(batch, key=lambda entry: entry.key))
+                self._commit(batch)
             if is_last:
                 return
 
@@ -86,11 +106,11 @@ class GroupCommitLedger:
     def _commit(self, batch: list[_Entry]) -> None:
         try:
             with self._database.transaction() as tx:
-                results = [entry.work(tx) for entry in batch]
+                done = _run_all(tx, batch)
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the work
             self._commit_apart(batch, error)
             return
-        for entry, result in zip(batch, results, strict=True):
+        for entry, result in done:
             entry.future.set_result(result)
 
     def _commit_apart(self, batch: list[_Entry], error: Exception) -> None:
@@ -110,3 +130,19 @@ class GroupCommitLedger:
                 entry.future.set_exception(DatabaseUnavailableError())
             else:
                 self._commit([entry])
+
+
+def _run_all(tx: SqlTransaction, batch: list[_Entry]) -> list[tuple[_Entry, Any]]:
+    """Run a batch, and return what each of its entries gave."""
+    kinds: dict[Together, list[_Entry]] = {}
+    for entry in sorted(batch, key=lambda entry: entry.key):
+        kinds.setdefault(entry.together, []).append(entry)
+    done: list[tuple[_Entry, Any]] = []
+    for together in sorted(kinds, key=lambda together: together is _one_by_one):
+        entries = kinds[together]
+        done += zip(entries, together(tx, [entry.item for entry in entries]), strict=True)
+    return done
+
+
+def _one_by_one(tx: SqlTransaction, works: Sequence[Callable[[SqlTransaction], Any]]) -> list[Any]:
+    return [work(tx) for work in works]

@@ -1,8 +1,6 @@
 """POST /analyze/{user_id}: a text goes in, an answer comes out."""
 
-import asyncio
 from concurrent.futures import Future
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -10,22 +8,21 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from askonce.core.access import Caller
 from askonce.core.caching import CacheRules
-from askonce.core.clock import Clock
-from askonce.core.errors import DatabaseUnavailableError
-from askonce.core.landings import Asked, Boarded, Way
+from askonce.core.landings import Asked
 from askonce.core.questions import MAX_TEXT_CHARACTERS
 from askonce.http import streams
+from askonce.http.asking import Asking
 from askonce.http.bodies import documented, json_body
 from askonce.http.errors import request_id_of
-from askonce.http.history import AnalysisOut
 from askonce.http.parameters import UserId, cache_rules_of, caller_of, idempotency_key_of
 from askonce.http.problems import problems
-from askonce.services.analyses import Analyses, Draft
+from askonce.http.shown import AnalysisOut, written
+from askonce.services.analyses import Draft
+
+PATH = "/analyze/{user_id}"
 
 _LONGEST_NAME = 128
 _MOST_TOKENS = 1_000_000
-# Longer than the database itself waits for locks and statements.
-_LOOK_UP_SECONDS = 15.0
 
 
 def _storable(text: str) -> str:
@@ -127,11 +124,11 @@ _HEADERS: dict[str, Any] = {
 }
 
 
-def add_routes(app: FastAPI, analyses: Analyses, clock: Clock) -> None:
+def add_routes(app: FastAPI, asking: Asking) -> None:
     """Add the route that asks."""
 
     @app.post(
-        "/analyze/{user_id}",
+        PATH,
         tags=["analyses"],
         summary="Analyse a text, or answer from the cache",
         response_class=Response,
@@ -164,38 +161,30 @@ def add_routes(app: FastAPI, analyses: Analyses, clock: Clock) -> None:
         user_id: UserId,
         body: Annotated[AnalyzeIn, Depends(json_body(AnalyzeIn))],
         rules: Annotated[CacheRules, Depends(rules_of)],
-        caller: Annotated[Caller, Depends(asking)],
+        caller: Annotated[Caller, Depends(caller_asking)],
         request: Request,
     ) -> Response:
         is_streamed = streams.is_wanted(request.headers.get("accept", ""))
-        boarding = analyses.analyze(
+        boarded = await asking.boarded(
             caller,
             user_id,
-            analyses.question(body.draft()),
+            asking.analyses.question(body.draft()),
             rules=rules,
             key=idempotency_key_of(request, caller, body),
             is_streamed=is_streamed,
         )
-        # Shielded: the call belongs to the server, and goes on when the client goes away.
-        try:
-            boarded = await asyncio.wait_for(
-                asyncio.shield(asyncio.wrap_future(boarding)), _LOOK_UP_SECONDS
-            )
-        except TimeoutError:
-            # A database that takes requests and never answers: nothing was paid for yet.
-            raise DatabaseUnavailableError from None
         if is_streamed and not _has_failed(boarded.asked):
             return streams.streamed(
                 boarded,
                 request_id=request_id_of(request),
-                headers=await _headers_of(boarded, clock.now()),
-                shown=lambda asked: AnalysisOut.of(asked.analysis).model_dump_json(),
+                headers=await asking.headers_of_stream(boarded),
+                shown=lambda asked: written(asked.analysis).decode(),
             )
-        asked = await asyncio.shield(asyncio.wrap_future(boarded.asked))
+        asked = await asking.asked(boarded)
         return Response(
-            AnalysisOut.of(asked.analysis).model_dump_json(),
+            written(asked.analysis),
             media_type="application/json",
-            headers=headers_of(asked, clock.now()),
+            headers=dict(asking.headers(asked)),
         )
 
 
@@ -204,36 +193,11 @@ async def rules_of(request: Request) -> CacheRules:
     return cache_rules_of(request)
 
 
-async def asking(request: Request) -> Caller:
+async def caller_asking(request: Request) -> Caller:
     """Return who is asking."""
     return caller_of(request)
-
-
-def headers_of(asked: Asked, now: datetime) -> dict[str, str]:
-    """Return the headers that say where an answer came from (RFC 9211)."""
-    if asked.way is Way.REPLAY:
-        return {"Idempotent-Replayed": "true"}
-    if asked.stored_at is None or asked.expires_at is None:
-        return {"Cache-Status": _FORWARDED[asked.way] + ("; stored" if asked.is_kept else "")}
-    ttl = max(0, int((asked.expires_at - now).total_seconds()))
-    age = max(0, int((now - asked.stored_at).total_seconds()))
-    return {"Cache-Status": f"askonce; hit; ttl={ttl}", "Age": str(age)}
-
-
-async def _headers_of(boarded: Boarded, now: datetime) -> dict[str, str]:
-    """Return what can be said before a stream begins: of a call, not yet how it will end."""
-    if boarded.tape is None:
-        return headers_of(await asyncio.wrap_future(boarded.asked), now)
-    return {"Cache-Status": _FORWARDED[boarded.way]}
 
 
 def _has_failed(asked: "Future[Asked]") -> bool:
     """Return whether it is known already that there will be no answer: no stream is begun then."""
     return asked.done() and asked.exception() is not None
-
-
-_FORWARDED = {
-    Way.MISS: "askonce; fwd=uri-miss",
-    Way.COLLAPSED: "askonce; fwd=uri-miss; collapsed",
-    Way.BYPASS: "askonce; fwd=request",
-}

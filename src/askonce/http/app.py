@@ -10,7 +10,9 @@ from fastapi import FastAPI
 from askonce import __version__
 from askonce.core.clock import Clock
 from askonce.http import analyses, errors, health, history
+from askonce.http.asking import Asking
 from askonce.http.docs import add_docs
+from askonce.http.fast_lane import FastLane
 from askonce.http.middleware import RequestEdge
 from askonce.services.analyses import Analyses
 from askonce.services.door import Door
@@ -58,8 +60,10 @@ def create(parts: Parts) -> FastAPI:
         lifespan=_lifespan(parts),
     )
     errors.add_handlers(app)
+    asking = Asking(parts.analyses, parts.clock)
+    app.add_middleware(FastLane, asking=asking)
     app.add_middleware(RequestEdge, new_id=parts.new_id, door=parts.door)
-    analyses.add_routes(app, parts.analyses, parts.clock)
+    analyses.add_routes(app, asking)
     history.add_routes(app, parts.analyses)
     health.add_routes(
         app, parts.health, provider=parts.provider, model=parts.model, is_ready=parts.door.is_open

@@ -1,14 +1,10 @@
 """The history: list, read, delete."""
 
-import json
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from askonce.core.answers import Analysis, FinishReason
 from askonce.core.ports import HistoryFilter
 from askonce.http.parameters import (
     UserId,
@@ -20,46 +16,8 @@ from askonce.http.parameters import (
     words_of,
 )
 from askonce.http.problems import problems
+from askonce.http.shown import HistoryItemOut
 from askonce.services.analyses import Analyses
-
-_FEWEST_DECIMALS = 6
-
-
-class AnalysisOut(BaseModel):
-    """One user having asked one question at one time."""
-
-    id: int = Field(examples=[41])
-    user_id: str = Field(examples=["alice"])
-    result: str = Field(description="What the model said, verbatim", examples=["Angry."])
-    data: Any = Field(description="The result parsed, where an output_schema was asked for")
-    provider: str = Field(examples=["claude"])
-    model: str = Field(examples=["claude-haiku-5-5"])
-    finish_reason: FinishReason
-    cached: bool = Field(description="True: none of the tokens were spent this time")
-    tokens_in: int = Field(examples=[120])
-    tokens_out: int = Field(examples=[23])
-    tokens_used: int = Field(examples=[143])
-    cost_usd: str | None = Field(
-        description="What producing the answer cost; null where the price is not known",
-        examples=["0.000213"],
-    )
-    created_at: str = Field(examples=["2026-11-21T19:07:13.123456Z"])
-
-    @classmethod
-    def of(cls, analysis: Analysis) -> "AnalysisOut":
-        """Return what a client sees of an analysis."""
-        return cls(**_shown(analysis))
-
-
-class HistoryItemOut(AnalysisOut):
-    """An analysis with the text that was analysed."""
-
-    text: str
-
-    @classmethod
-    def of(cls, analysis: Analysis) -> "HistoryItemOut":
-        """Return what a client sees of an analysis in the history."""
-        return cls(**_shown(analysis), text=analysis.text)
 
 
 class HistoryOut(BaseModel):
@@ -138,40 +96,6 @@ def add_routes(app: FastAPI, analyses: Analyses) -> None:
     def remove(id: str, request: Request) -> Response:  # noqa: A002 - the contract's
         analyses.remove(caller_of(request), id_of(id))
         return Response(status_code=204)
-
-
-def moment(at: datetime) -> str:
-    """Return a moment as RFC 3339 in UTC, always with microseconds."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def dollars(amount: Decimal | None) -> str | None:
-    """Return an amount as a plain decimal, never rounded; None where it is not known."""
-    if amount is None:
-        return None
-    exponent = amount.normalize().as_tuple().exponent
-    decimals = -exponent if isinstance(exponent, int) else 0
-    return f"{amount:.{max(_FEWEST_DECIMALS, decimals)}f}"
-
-
-def _shown(analysis: Analysis) -> dict[str, Any]:
-    answer = analysis.answer
-    is_data = analysis.is_structured and answer.finish_reason is FinishReason.STOP
-    return {
-        "id": analysis.id,
-        "user_id": analysis.user_id,
-        "result": answer.text,
-        "data": json.loads(answer.text) if is_data else None,
-        "provider": answer.provider,
-        "model": answer.model,
-        "finish_reason": answer.finish_reason,
-        "cached": analysis.cached,
-        "tokens_in": answer.tokens_in,
-        "tokens_out": answer.tokens_out,
-        "tokens_used": answer.tokens_in + answer.tokens_out,
-        "cost_usd": dollars(answer.cost),
-        "created_at": moment(analysis.created_at),
-    }
 
 
 def _json(body: BaseModel) -> Response:

@@ -6,7 +6,7 @@ or go away without anybody noticing.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 
 from fastapi import Response
@@ -35,7 +35,7 @@ def streamed(
     boarded: Boarded,
     *,
     request_id: str,
-    headers: dict[str, str],
+    headers: Mapping[str, str],
     shown: Callable[[Asked], str],
 ) -> Response:
     """Return the answer as events; `shown` writes the object that the JSON answer would be."""

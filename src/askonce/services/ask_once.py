@@ -13,11 +13,11 @@ from askonce.core.caching import CacheRules
 from askonce.core.clock import Clock, Deadline
 from askonce.core.errors import NotCachedError
 from askonce.core.landings import Asked, Boarded, Landed, Way
-from askonce.core.ports import Ledger, Transaction
+from askonce.core.ports import Gift, Ledger
 from askonce.core.questions import Question, Scope
 from askonce.services.flying import Flight, Flying
 from askonce.services.futures import already, then
-from askonce.services.giving import Given, outcome, recall, replay, share
+from askonce.services.giving import Given, Giver, Recall, outcome, replay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,7 @@ class AskOnce:
         self, *, ledger: Ledger, flying: Flying, clock: Clock, deadline_seconds: float
     ) -> None:
         self._ledger = ledger
+        self._giver = Giver(clock)
         self._flying = flying
         self._clock = clock
         self._deadline_seconds = deadline_seconds
@@ -59,12 +60,6 @@ class AskOnce:
         """
         fingerprint = request.question.fingerprint(request.scope)
 
-        def look_up(tx: Transaction) -> Given:
-            now = self._clock.now()
-            if request.rules.no_store:
-                return replay(tx, request.asker, now)
-            return recall(tx, fingerprint, request.asker, request.rules.accepted(now))
-
         def fly(given: Given) -> "Future[Boarded]":
             if given is not None:
                 asked = outcome(given)
@@ -73,7 +68,15 @@ class AskOnce:
                 raise NotCachedError
             return already(self._fly(request, fingerprint))
 
-        return then(self._ledger.write(look_up, key=fingerprint), fly)
+        return then(self._looked_up(request, fingerprint), fly)
+
+    def _looked_up(self, request: Request, fingerprint: bytes) -> "Future[Given]":
+        if request.rules.no_store:
+            return self._ledger.write(
+                lambda tx: replay(tx, request.asker, self._clock.now()), key=fingerprint
+            )
+        recall = Recall(fingerprint, request.asker, request.rules)
+        return self._ledger.write_together(self._giver.recall, recall)
 
     def _fly(self, request: Request, fingerprint: bytes) -> Boarded:
         key = request.asker.key
@@ -101,10 +104,8 @@ class AskOnce:
             if is_first and landed.paid is not None:
                 paid = Asked(analysis=landed.paid, way=way, is_kept=landed.is_kept)
                 return already(paid)
-            now = self._clock.now()
-            shared = self._ledger.write(
-                lambda tx: share(tx, landed.answer_id, request.asker, now), key=fingerprint
-            )
+            gift = Gift(landed.answer_id, request.asker)
+            shared = self._ledger.write_together(self._giver.share, gift)
             # None: the answer was deleted between its landing and our row.
             return then(shared, lambda g: self.ask(request) if g is None else already(outcome(g)))
 

@@ -1,17 +1,33 @@
 """Gives users answers: the history row, and what their idempotency keys make of it."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from askonce.core.access import Asker
 from askonce.core.answers import Analysis
-from askonce.core.caching import Accepted
+from askonce.core.caching import CacheRules
+from askonce.core.clock import Clock
 from askonce.core.errors import DeletedError, IdempotencyMismatchError
 from askonce.core.idempotency import Repeat
 from askonce.core.landings import Asked, Way
-from askonce.core.ports import Transaction
+from askonce.core.ports import Gift, Kept, Transaction, Wish
 
 # What a transaction gives: an outcome, a repeat that cannot be answered, or nothing.
 Given = Asked | Repeat | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Somebody who asks a question, and what the request says of the cache."""
+
+    fingerprint: bytes
+    asker: Asker
+    rules: CacheRules
+
+
+W = TypeVar("W", Recall, Gift)
 
 
 def outcome(given: Asked | Repeat) -> Asked:
@@ -38,36 +54,79 @@ def replay(tx: Transaction, asker: Asker, at: datetime) -> Given:
     return Asked(analysis=before, way=Way.REPLAY) if isinstance(before, Analysis) else before
 
 
-def recall(tx: Transaction, fingerprint: bytes, asker: Asker, accepted: Accepted) -> Given:
-    """Give an asker an accepted cache entry; None, and no row, without one."""
-    repeated = replay(tx, asker, accepted.now)
-    if repeated is not None:
-        return repeated
-    kept = tx.flights.recall(fingerprint, asker, accepted)
-    if kept is None:
-        return None
-    settle(tx, asker, kept.analysis)
-    return Asked(
-        analysis=kept.analysis,
-        way=Way.HIT,
-        stored_at=kept.stored_at,
-        expires_at=kept.expires_at,
-    )
+class Giver:
+    """Gives many askers what they asked for in one transaction."""
 
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
 
-def share(tx: Transaction, answer_id: int, asker: Asker, at: datetime) -> Given:
-    """Give an asker who waited an answer that another request paid; None if it was deleted."""
-    repeated = replay(tx, asker, at)
-    if repeated is not None:
-        return repeated
-    analysis = tx.analyses.add(asker, answer_id, cached=True, at=at)
-    if analysis is None:
-        return None
-    settle(tx, asker, analysis)
-    return Asked(analysis=analysis, way=Way.COLLAPSED)
+    def recall(self, tx: Transaction, requests: Sequence[Recall]) -> Sequence[Given]:
+        """Give each asker an accepted cache entry; None, and no row, without one."""
+        now = self._clock.now()
+
+        def recall(some: Sequence[Recall]) -> Sequence[Asked | None]:
+            wishes = [Wish(one.fingerprint, one.asker, one.rules.accepted(now)) for one in some]
+            return [_hit(kept) for kept in tx.flights.recall(wishes, at=now)]
+
+        return _given(tx, requests, recall, now)
+
+    def share(self, tx: Transaction, gifts: Sequence[Gift]) -> Sequence[Given]:
+        """Give each asker who waited the answer that another request paid; None: deleted."""
+        now = self._clock.now()
+
+        def share(some: Sequence[Gift]) -> Sequence[Asked | None]:
+            return [
+                None if analysis is None else Asked(analysis=analysis, way=Way.COLLAPSED)
+                for analysis in tx.analyses.share(some, at=now)
+            ]
+
+        return _given(tx, gifts, share, now)
 
 
 def settle(tx: Transaction, asker: Asker, analysis: Analysis) -> None:
     """Let the asker's key, if there is one, stand for this analysis from now on."""
     if asker.key is not None:
         tx.idempotency_keys.settle(asker.key, analysis.id)
+
+
+def _given(
+    tx: Transaction,
+    wanted: Sequence[W],
+    give: Callable[[Sequence[W]], Sequence[Asked | None]],
+    now: datetime,
+) -> Sequence[Given]:
+    """Give all at once to those without an idempotency key, and one by one to the others.
+
+    Of two requests with one key, the second must see what the first was given.
+    """
+    plain = [one for one in wanted if one.asker.key is None]
+    given = iter(give(plain) if plain else ())
+    return [
+        next(given) if one.asker.key is None else _given_once(tx, one, give, now) for one in wanted
+    ]
+
+
+def _given_once(
+    tx: Transaction,
+    wanted: W,
+    give: Callable[[Sequence[W]], Sequence[Asked | None]],
+    now: datetime,
+) -> Given:
+    repeated = replay(tx, wanted.asker, now)
+    if repeated is not None:
+        return repeated
+    (given,) = give([wanted])
+    if given is not None:
+        settle(tx, wanted.asker, given.analysis)
+    return given
+
+
+def _hit(kept: Kept | None) -> Asked | None:
+    if kept is None:
+        return None
+    return Asked(
+        analysis=kept.analysis,
+        way=Way.HIT,
+        stored_at=kept.stored_at,
+        expires_at=kept.expires_at,
+    )
