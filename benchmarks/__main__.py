@@ -11,12 +11,28 @@ from pathlib import Path
 from benchmarks import machine, processors
 from benchmarks.bench import Bench
 from benchmarks.databases import POSTGRESQL, SQLITE, databases
+from benchmarks.measures.bursts import burst, inflight
+from benchmarks.measures.histories import history, search
 from benchmarks.measures.hits import hits
+from benchmarks.measures.misses import misses
+from benchmarks.measures.sharing import workers
+from benchmarks.measures.stampede import stampede
+from benchmarks.measures.starting import start
 from benchmarks.report import Section
 from benchmarks.servers import Starter
 from tests.stub.client import StubProvider
 
-MEASURES: dict[str, Callable[[Bench], Iterator[Section]]] = {"hits": hits}
+MEASURES: dict[str, Callable[[Bench], Iterator[Section]]] = {
+    "start": start,
+    "hits": hits,
+    "workers": workers,
+    "misses": misses,
+    "burst": burst,
+    "inflight": inflight,
+    "stampede": stampede,
+    "history": history,
+    "search": search,
+}
 
 
 def main() -> int:

@@ -67,6 +67,12 @@ def measured(server: Running, group: Group) -> Figures:
     )
 
 
+def within(seen: Seen, start: float, end: float) -> list[float]:
+    """Return the latencies of the answers that came in a part of the load (seconds)."""
+    timed = zip(seen.latencies, seen.ended, strict=True)
+    return [latency for latency, ended in timed if start <= ended < end]
+
+
 def errors_of(seen: Seen) -> int:
     """Return how many answers were not a 200, or did not come."""
     return sum(times for status, times in seen.statuses.items() if status != "200")

@@ -15,14 +15,18 @@ _BARE = Path(__file__).parent / "bare.py"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that answers; `started_in` is the seconds until it first did."""
+    """A server that is ready, and when it was started (`time.perf_counter`)."""
 
     server: Server
-    started_in: float
+    started: float
 
     @property
     def port(self) -> int:
         return self.server.port
+
+    def age(self) -> float:
+        """Return the seconds since it was started."""
+        return time.perf_counter() - self.started
 
     def cpu_seconds(self) -> float:
         """Return the processor time that the server has used, all its processes included."""
@@ -89,7 +93,7 @@ class Starter:
         bound = processors.alone(command) if is_alone else processors.anywhere(command)
         started = time.perf_counter()
         server = self._servers.begin_bare(*bound, **settings).wait_until_ready()
-        return Running(server, time.perf_counter() - started)
+        return Running(server, started)
 
 
 def _children(pid: int) -> list[int]:
