@@ -74,7 +74,7 @@ build: dev-setup  ## Build the wheel and the source archive into dist/
 clean:  ## Remove what builds and checks left; .venv and databases stay
 	rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
-	find src tests migrations -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests migrations benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -5,7 +5,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from benchmarks import machine, processors
@@ -40,7 +40,6 @@ def main() -> int:
     options = _options()
     facts = machine.facts(options.folder)
     processors.stay_with_the_others()
-    print(_heading(facts), flush=True)
     sections: list[Section] = []
     started = time.monotonic()
     with (
@@ -48,6 +47,8 @@ def main() -> int:
         StubProvider() as stub,
         databases(Path(name), options.databases) as found,
     ):
+        facts["databases"] = [database.version for database in found]
+        print(*machine.told(facts), sep="\n", flush=True)
         starter = Starter(Path(name) / "servers", stub)
         bench = Bench(
             databases=found,
@@ -80,7 +81,7 @@ def _options() -> argparse.Namespace:
         "--only", type=_names(MEASURES), default=list(MEASURES), help="measures, by comma"
     )
     parser.add_argument(
-        "--databases", type=_names({SQLITE: 1, POSTGRESQL: 1}), default=[SQLITE, POSTGRESQL]
+        "--databases", type=_names([SQLITE, POSTGRESQL]), default=[SQLITE, POSTGRESQL]
     )
     parser.add_argument("--quick", action="store_true", help="two minutes, and rough")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
@@ -90,7 +91,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _names(known: dict[str, object]) -> Callable[[str], list[str]]:
+def _names(known: Collection[str]) -> Callable[[str], list[str]]:
     def names(written: str) -> list[str]:
         wanted = written.split(",")
         if unknown := [name for name in wanted if name not in known]:
@@ -98,10 +99,6 @@ def _names(known: dict[str, object]) -> Callable[[str], list[str]]:
         return wanted
 
     return names
-
-
-def _heading(facts: dict[str, object]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
 
 
 if __name__ == "__main__":

@@ -76,7 +76,8 @@ def fill(urls: Iterable[str], *, answers: int, analyses: int) -> None:
     added = [f"--answers={answers}", f"--analyses={analyses}"]
     command = processors.anywhere([sys.executable, "-m", "benchmarks.filling", *added])
     running = [subprocess.Popen([*command, url]) for url in urls]
-    if any([process.wait() for process in running]):
+    codes = [process.wait() for process in running]
+    if any(codes):
         raise RuntimeError("a database could not be filled")
 
 

@@ -2,10 +2,17 @@
 
 import os
 import platform
-import sqlite3
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from benchmarks import processors
+
+_LOOK_SECONDS = 1.0
+# What a machine does that nobody else uses.
+_QUIET = 0.05
 
 
 def facts(folder: Path) -> dict[str, Any]:
@@ -13,14 +20,32 @@ def facts(folder: Path) -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "processor": _processor(),
-        "processors": len(os.sched_getaffinity(0)),
+        "processors": len(processors.ALL),
         "memory_gib": round(memory / 2**30),
-        "system": platform.system(),
         "file_system": _file_system(folder),
         "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "load_before": round(os.getloadavg()[0], 2),
+        "busy_before": round(_busy(), 2),
     }
+
+
+def told(facts: dict[str, Any]) -> Iterator[str]:
+    """Yield the facts in words."""
+    yield (
+        f"{facts['processors']} x {facts['processor']}, {facts['memory_gib']} GiB,"
+        f" {facts['file_system']}, Python {facts['python']}"
+    )
+    yield ", ".join(str(one) for one in facts.get("databases", []))
+    if facts["busy_before"] > _QUIET:
+        busy = f"{facts['busy_before']:.0%}"
+        yield f"The machine was {busy} busy before this began: these figures are of little use."
+
+
+def _busy() -> float:
+    """Return the share of all processors that was busy during a second."""
+    before = sum(map(processors.busy_seconds, processors.ALL))
+    time.sleep(_LOOK_SECONDS)
+    busy = sum(map(processors.busy_seconds, processors.ALL)) - before
+    return busy / _LOOK_SECONDS / len(processors.ALL)
 
 
 def _processor() -> str:
@@ -31,5 +56,5 @@ def _processor() -> str:
 
 
 def _file_system(folder: Path) -> str:
-    command = ["stat", "--file-system", "--format=%T", str(folder)]
+    command = ["findmnt", "--noheadings", "--output=FSTYPE", f"--target={folder}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

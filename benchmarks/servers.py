@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,20 @@ class Running:
     def peak_mib(self) -> float:
         """Return the most memory that the server has ever held."""
         return self._status("VmHWM:")
+
+    def threads(self) -> int:
+        """Return how many threads the server has."""
+        return sum(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in self._pids())
+
+    def open_files(self) -> list[str]:
+        """Return what each file handle of the server leads to."""
+        handles = (one for pid in self._pids() for one in Path(f"/proc/{pid}/fd").iterdir())
+        leading = []
+        for handle in handles:
+            # It may be closed by now.
+            with suppress(FileNotFoundError):
+                leading.append(str(handle.readlink()))
+        return leading
 
     def stop(self) -> None:
         self.server.kill()
