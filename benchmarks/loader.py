@@ -66,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._sent = 0.0
         self._until = 0.0
+        self._is_waiting = False
         self.latencies: list[float] = []
         self.ended: list[float] = []
         self.statuses: Counter[str] = Counter()
@@ -86,8 +87,7 @@ class Connection(asyncio.Protocol):
         self._until = 0.0
 
     def give_up(self) -> None:
-        """Count the answer that has not come as lost."""
-        self.statuses["lost"] += 1
+        """Wait no longer for the answer that has not come."""
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -100,6 +100,7 @@ class Connection(asyncio.Protocol):
         self.ended.append(now)
         self.statuses[head[9:12].decode()] += 1
         self._buffer = b""
+        self._is_waiting = False
         self._left -= 1
         if self._left == 0 or now >= self._until:
             self._transport.close()
@@ -110,7 +111,8 @@ class Connection(asyncio.Protocol):
             self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if exc is not None:
+        del exc
+        if self._is_waiting:
             self.statuses["lost"] += 1
         if not self.is_over.done():
             self.is_over.set_result(None)
@@ -123,6 +125,7 @@ class Connection(asyncio.Protocol):
             self._send()
 
     def _send(self) -> None:
+        self._is_waiting = True
         self._transport.write(next(self._requests))
 
 

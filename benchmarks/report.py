@@ -62,7 +62,7 @@ class Section:
         yield " " * first + "  ".join(heading.rjust(width) for heading, width in columns)
         for row, cell in zip(self.rows, cells, strict=True):
             shown = "  ".join(cell.get(heading, "").rjust(width) for heading, width in columns)
-            yield f"  {row.of}".ljust(first) + shown
+            yield (f"  {row.of}".ljust(first) + shown).rstrip()
 
     def as_json(self) -> Iterator[dict[str, Any]]:
         """Yield each figure as an object of its own."""

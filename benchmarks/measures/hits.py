@@ -85,12 +85,13 @@ def _growing(taken: dict[int, Rounds]) -> Section:
     for name in taken[_CROWD]:
         few, many = _rates(taken[_CROWD][name]), _rates(taken[_MANY][name])
         kept = ratio(many, few)
+        target = None if name == BARE else Target(at_least=_TO_FEW)
         errors = sum(one.errors for rounds in taken.values() for one in rounds[name])
         rows.append(
             Row(
                 name,
                 (
-                    Figure(f"{_MANY} x {_CROWD}", kept, "", _at_least(_TO_FEW), decimals=2),
+                    Figure(f"{_MANY} x {_CROWD}", kept, "", target, decimals=2),
                     Figure("errors", errors, "", Target(at_most=0), decimals=0),
                 ),
             )
