@@ -3,7 +3,7 @@
 import random
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from askonce.config import Settings
@@ -68,6 +68,15 @@ def build(
     """Return the application and the process behind it."""
     process = Process(settings, providers=providers, clock=clock)
     return http.create(process.parts), process
+
+
+def request_ids() -> Callable[[], str]:
+    """Return what makes ids that no two requests share; they are no secrets.
+
+    Without a system call each: it would give the interpreter's lock to another thread.
+    """
+    bits = random.Random(secrets.randbits(256)).getrandbits  # noqa: S311 - as said
+    return lambda: f"{bits(128):032x}"
 
 
 class Process:
@@ -143,8 +152,8 @@ class Process:
         )
         self.health = Health(self.database)
         self.parts = http.Parts(
+            ask_once=ask_once,
             analyses=Analyses(
-                ask_once=ask_once,
                 database=self.database,
                 ledger=self.ledger,
                 defaults=Defaults(
@@ -161,7 +170,7 @@ class Process:
             provider=self._default,
             model=models[self._default],
             door=self.door,
-            new_id=lambda: secrets.token_hex(16),
+            new_id=request_ids(),
             start=self.start,
             stop=self.stop,
         )
