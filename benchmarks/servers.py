@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from benchmarks import processors
 from tests.serving import Server, Servers
@@ -73,7 +74,7 @@ class Running:
 
 
 class Starter:
-    """Starts servers, and stops all that are left at the end."""
+    """Starts servers; a context manager that stops what is left of them."""
 
     def __init__(self, folder: Path, stub: StubProvider) -> None:
         self._servers = Servers(folder, stub)
@@ -101,7 +102,10 @@ class Starter:
         command = [sys.executable, str(_BARE)]
         return self._start(command, is_alone=True, settings={"ANSWER": answer})
 
-    def stop(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._servers.stop()
 
     def _start(self, command: list[str], *, is_alone: bool, settings: dict[str, object]) -> Running:

@@ -106,18 +106,15 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="askonce-soak-", dir=options.folder) as name,
         StubProvider() as stub,
         databases(Path(name), options.database or [SQLITE, POSTGRESQL]) as found,
+        Starter(Path(name) / "servers", stub) as starter,
     ):
-        starter = Starter(Path(name) / "servers", stub)
-        try:
-            for database in found:
-                url = database.copy()
-                server = starter.askonce(url)
-                soak = Soak(server, url, stub)
-                uvloop.run(soak.run(options.minutes * 60))
-                server.stop()
-                is_well &= _told(database.name, soak)
-        finally:
-            starter.stop()
+        for database in found:
+            url = database.copy()
+            server = starter.askonce(url)
+            soak = Soak(server, url, stub)
+            uvloop.run(soak.run(options.minutes * 60))
+            server.stop()
+            is_well &= _told(database.name, soak)
     return 0 if is_well else 1
 
 
