@@ -12,6 +12,10 @@ from benchmarks.loader import Group, Seen
 from benchmarks.servers import Running
 
 
+# Longer than any load takes: the loader gives up before, unless it hangs itself.
+_PATIENCE_SECONDS = 300.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """What one load made of one server.
@@ -47,7 +51,14 @@ def put_on(*groups: Group) -> list[Seen]:
     """Put groups of connections on servers, all at one time, from a process of its own."""
     told = json.dumps([asdict(group) for group in groups])
     command = [sys.executable, "-m", "benchmarks.loader"]
-    done = subprocess.run(command, input=told, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command,
+        input=told,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=_PATIENCE_SECONDS,
+    )
     return [Seen(**seen) for seen in json.loads(done.stdout)]
 
 

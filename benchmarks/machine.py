@@ -2,7 +2,6 @@
 
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from benchmarks import processors
 
 _LOOK_SECONDS = 1.0
+_MEMORY = ("tmpfs", "ramfs")
 # What a machine does that nobody else uses.
 _QUIET = 0.05
 
@@ -35,6 +35,8 @@ def told(facts: dict[str, Any]) -> Iterator[str]:
         f" {facts['file_system']}, Python {facts['python']}"
     )
     yield ", ".join(str(one) for one in facts.get("databases", []))
+    if facts["file_system"] in _MEMORY:
+        yield "Databases lie in memory: their commits cost nothing. Choose a --folder on a disk."
     if facts["busy_before"] > _QUIET:
         busy = f"{facts['busy_before']:.0%}"
         yield f"The machine was {busy} busy before this began: these figures are of little use."
@@ -56,5 +58,10 @@ def _processor() -> str:
 
 
 def _file_system(folder: Path) -> str:
-    command = ["findmnt", "--noheadings", "--output=FSTYPE", f"--target={folder}"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    mounted = (line.split() for line in Path("/proc/mounts").read_text().splitlines())
+    holding = [
+        (len(point), kind)
+        for _, point, kind, *_ in mounted
+        if folder.resolve().is_relative_to(point)
+    ]
+    return max(holding)[1]
