@@ -40,19 +40,22 @@ and lets all go.
 """
 
 import argparse
-import signal
-import sys
+import asyncio
 
 from tests.stub.server import StubServer
+
+
+async def serve(port: int) -> None:
+    """Say where, and answer there until killed."""
+    server = await StubServer().listen(port)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201
+    await server.serve_forever()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.stub")
     parser.add_argument("--port", type=int, default=0)
-    server = StubServer(parser.parse_args().port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    print(f"http://127.0.0.1:{server.server_port}", flush=True)  # noqa: T201
-    server.serve_forever(poll_interval=0.1)
+    asyncio.run(serve(parser.parse_args().port))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What one call to the stub provider shall do, written in a line of words."""
 
+import asyncio
 import re
 import threading
 from collections import Counter, deque
@@ -53,7 +54,7 @@ class Script:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._may_go_on = threading.Event()
+        self._may_go_on = asyncio.Event()
         self.forget()
 
     def forget(self) -> None:
@@ -61,13 +62,13 @@ class Script:
         with self._lock:
             self._waiting: deque[str] = deque()
             self._seen: Counter[str] = Counter()
-            self._may_go_on = threading.Event()
+            self._may_go_on = asyncio.Event()
 
     def let_go(self) -> None:
         self._may_go_on.set()
 
-    def wait_until_let_go(self) -> None:
-        self._may_go_on.wait()
+    async def wait_until_let_go(self) -> None:
+        await self._may_go_on.wait()
 
     def add(self, lines: list[str]) -> None:
         with self._lock:

@@ -37,11 +37,11 @@ def test_lines_of_many_threads_are_never_torn() -> None:
     read, write = os.pipe()
     lines = Lines(write)
 
-    def write() -> None:
+    def write_many() -> None:
         for _ in range(200):
             lines.write("x" * 30 + "\n")
 
-    threads = [threading.Thread(target=write) for _ in range(4)]
+    threads = [threading.Thread(target=write_many) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
