@@ -11,7 +11,6 @@ from benchmarks.arithmetic import median, percentile
 from benchmarks.loader import Group, Seen
 from benchmarks.servers import Running
 
-
 # Longer than any load takes: the loader gives up before, unless it hangs itself.
 _PATIENCE_SECONDS = 300.0
 
