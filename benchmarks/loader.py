@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._sent = 0.0
         self._until = 0.0
-        self._is_waiting = False
+        self._is_done = False
         self.latencies: list[float] = []
         self.ended: list[float] = []
         self.statuses: Counter[str] = Counter()
@@ -100,9 +100,9 @@ class Connection(asyncio.Protocol):
         self.ended.append(now)
         self.statuses[head[9:12].decode()] += 1
         self._buffer = b""
-        self._is_waiting = False
         self._left -= 1
         if self._left == 0 or now >= self._until:
+            self._is_done = True
             self._transport.close()
         elif self._every:
             self._wait_for_turn(now)
@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        if self._is_waiting:
+        if not self._is_done:
             self.statuses["lost"] += 1
         if not self.is_over.done():
             self.is_over.set_result(None)
@@ -125,7 +125,6 @@ class Connection(asyncio.Protocol):
             self._send()
 
     def _send(self) -> None:
-        self._is_waiting = True
         self._transport.write(next(self._requests))
 
 

@@ -65,6 +65,16 @@ def test_an_answer_that_does_not_come_is_an_error(stub: StubProvider, fate: str)
     assert errors_of(seen) == 1
 
 
+def test_a_connection_that_is_closed_before_its_next_request_is_an_error(
+    stub: StubProvider,
+) -> None:
+    stub.will("hang-up")
+
+    (seen,) = load(Group(port=port_of(stub), requests=[question("why?")], connections=1, times=2))
+
+    assert seen.statuses == {"200": 1, "lost": 1}
+
+
 def test_a_group_without_an_end_goes_on_until_the_others_have_ended(stub: StubProvider) -> None:
     slow, beside = load(
         Group(port=port_of(stub), requests=[question("[[slow=0.5]]")], connections=2, times=1),
