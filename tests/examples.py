@@ -6,7 +6,7 @@ from typing import Any
 
 from askonce.core.access import Asker, Caller
 from askonce.core.answers import Answer, FinishReason
-from askonce.core.caching import Accepted
+from askonce.core.caching import Accepted, CacheRules
 from askonce.core.flights import Lease
 from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
@@ -19,6 +19,7 @@ BOB = Asker(tenant="default", user_id="bob")
 STRANGER = Asker(tenant="other", user_id="alice")
 KEY = bytes(range(32))
 ANY_FRESH = Accepted(now=NOW)
+PLAIN = CacheRules()
 
 
 def a_question(**changes: Any) -> Question:

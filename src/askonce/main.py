@@ -3,7 +3,7 @@
 import random
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -67,14 +67,14 @@ def migrate(settings: Settings) -> None:
 
 @contextmanager
 def pruning(settings: Settings) -> Iterator[Retention]:
-    """Give what removes old rows, on a connection of its own.
+    """Give what removes old rows, on connections of its own.
 
     Raises:
         ConfigurationError: there is no database of this version at the URL.
         DatabaseUnavailableError: the database does not answer.
     """
     log.configure(settings.log_level)
-    database = SqlDatabase(settings.database_url, pool_size=1)
+    database = SqlDatabase(settings.database_url, pool_size=2)
     try:
         if not database.is_there() or not migrating.is_current(database):
             message = "ASKONCE_DATABASE_URL: there is no database that `askonce serve` has set up"
@@ -96,6 +96,15 @@ def build(
     """Return the application and the process behind it."""
     process = Process(settings, providers=providers, clock=clock)
     return http.create(process.parts), process
+
+
+def request_ids() -> Callable[[], str]:
+    """Return what makes ids that no two requests share; they are no secrets.
+
+    Without a system call each: it would give the interpreter's lock to another thread.
+    """
+    bits = random.Random(secrets.randbits(256)).getrandbits  # noqa: S311 - as said
+    return lambda: f"{bits(128):032x}"
 
 
 class Process:
@@ -176,8 +185,8 @@ class Process:
         )
         self.health = Health(self.database)
         self.parts = http.Parts(
+            ask_once=ask_once,
             analyses=Analyses(
-                ask_once=ask_once,
                 database=self.database,
                 ledger=self.ledger,
                 defaults=Defaults(
@@ -194,7 +203,7 @@ class Process:
             provider=self._default,
             model=models[self._default],
             door=self.door,
-            new_id=lambda: secrets.token_hex(16),
+            new_id=request_ids(),
             start=self.start,
             stop=self.stop,
         )
@@ -243,6 +252,7 @@ class Process:
                 close()
         self.liveness.close()
         self.database.close()
+        log.drain()
 
 
 def configured_providers(settings: Settings) -> dict[str, Provider]:

@@ -80,7 +80,7 @@ class Home:
 
     def hit(self, now: datetime = NOW) -> str | None:
         with self.database.transaction() as tx:
-            kept = recall(tx, BOB, Accepted(now=now))
+            kept = recall(tx, BOB, now)
         return None if kept is None else kept.analysis.answer.text
 
 

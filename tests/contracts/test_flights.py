@@ -1,6 +1,6 @@
 """What the flight table promises, on both databases."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -8,7 +8,7 @@ from askonce.core.caching import Accepted, CacheRules
 from askonce.core.flights import FlightState, Lease, Seen
 from askonce.db.database import SqlDatabase, SqlTransaction
 from tests.contracts.recalling import recall
-from tests.examples import ALICE, ANY_FRESH, BOB, CALLER, DAY, KEY, NOW, STRANGER
+from tests.examples import ALICE, ANY_FRESH, BOB, CALLER, DAY, KEY, NOW, PLAIN, STRANGER
 from tests.examples import a_question as question
 from tests.examples import an_answer as answer
 
@@ -45,9 +45,9 @@ def land(database: SqlDatabase, lease: Lease, text: str = "first") -> int | None
         return analysis.id if landed else None
 
 
-def recalled(database: SqlDatabase, accepted: Accepted = ANY_FRESH) -> str | None:
+def recalled(database: SqlDatabase, at: datetime = NOW, *, rules: CacheRules = PLAIN) -> str | None:
     with database.transaction() as tx:
-        kept = recall(tx, BOB, accepted)
+        kept = recall(tx, BOB, at, rules=rules)
     return None if kept is None else kept.analysis.answer.text
 
 
@@ -66,18 +66,17 @@ def test_a_fresh_entry_cannot_be_claimed(database: SqlDatabase) -> None:
 def test_an_entry_is_fresh_while_its_age_is_less_than_the_ttl(database: SqlDatabase) -> None:
     land(database, claimed(database))
 
-    last_moment = Accepted(now=NOW + DAY - timedelta(microseconds=1))
-    assert recalled(database, last_moment) == "first"
-    assert recalled(database, Accepted(now=NOW + DAY)) is None
+    assert recalled(database, NOW + DAY - timedelta(microseconds=1)) == "first"
+    assert recalled(database, NOW + DAY) is None
     assert claim(database, "two", Accepted(now=NOW + DAY)) is not None
 
 
 def test_an_entry_from_the_future_is_not_served(database: SqlDatabase) -> None:
     land(database, claimed(database))
 
-    set_back = Accepted(now=NOW - timedelta(hours=3))
+    set_back = NOW - timedelta(hours=3)
     assert recalled(database, set_back) is None
-    assert claim(database, "two", set_back) is not None
+    assert claim(database, "two", Accepted(now=set_back)) is not None
 
 
 def test_no_cache_claims_although_there_is_a_fresh_entry(database: SqlDatabase) -> None:
@@ -104,8 +103,8 @@ def test_max_age_refuses_an_entry_that_is_as_old_as_it_says(database: SqlDatabas
 
     rules = CacheRules(max_age=timedelta(seconds=60))
 
-    assert recalled(database, rules.accepted(NOW + timedelta(seconds=59))) == "first"
-    assert recalled(database, rules.accepted(NOW + timedelta(seconds=60))) is None
+    assert recalled(database, NOW + timedelta(seconds=59), rules=rules) == "first"
+    assert recalled(database, NOW + timedelta(seconds=60), rules=rules) is None
 
 
 def test_the_first_answer_of_an_epoch_stands(database: SqlDatabase) -> None:
@@ -248,7 +247,7 @@ def test_another_tenants_entry_is_never_recalled(database: SqlDatabase) -> None:
     land(database, claimed(database))
 
     with database.transaction() as tx:
-        assert recall(tx, STRANGER, ANY_FRESH) is None
+        assert recall(tx, STRANGER) is None
 
 
 @pytest.mark.parametrize("fields", [{"answer_id": None}, {"stored_at": None}])

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,8 @@ from tests.contracts.asking import (
     http_provider,
     streamed,
 )
+from tests.ports import number_of, reserved_port
+from tests.serving import PATIENCE_SECONDS, until
 from tests.stub.client import StubProvider
 
 
@@ -116,11 +119,10 @@ class TestHttpProviderOnItsOwn:
         provider.close()
 
     def test_a_call_that_cannot_be_made_was_not_paid(self, name: str, ask: Ask) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        provider = http_provider(name, base_url=url)
+        with reserved_port() as closed:
+            provider = http_provider(name, base_url=f"http://127.0.0.1:{number_of(closed)}")
 
-        error = failure(ProviderUnavailableError, ask, provider)
+            error = failure(ProviderUnavailableError, ask, provider)
 
         assert (error.reason, error.may_be_paid) == ("connect", False)
         provider.close()
@@ -128,29 +130,37 @@ class TestHttpProviderOnItsOwn:
     def test_waits_for_a_free_connection_no_longer_than_the_deadline(
         self, name: str, ask: Ask, stub: StubProvider
     ) -> None:
-        stub.will("slow=0.7")
+        stub.will("held=start")
         provider = http_provider(name, stub, max_connections=1)
         first = threading.Thread(target=completed, args=(provider, asked_of(provider)))
         first.start()
-        while not stub.calls():
-            time.sleep(0.01)
+        until(lambda: bool(stub.calls()))
 
-        error = failure(ProviderUnavailableError, ask, provider, seconds=0.2)
+        error = failure(ProviderUnavailableError, ask, provider, seconds=TOO_SOON_SECONDS)
 
+        assert first.is_alive()
         assert (error.reason, error.may_be_paid) == ("connect", False)
+        stub.let_go()
         first.join()
         provider.close()
 
     def test_a_resolver_that_hangs_is_not_waited_for(
         self, name: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        silent = threading.Event()
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: silent.wait(5) and [])
+        silent, has_spoken = threading.Event(), threading.Event()
+
+        def getaddrinfo(*_: object, **__: object) -> list[Any]:
+            silent.wait(PATIENCE_SECONDS)
+            has_spoken.set()
+            return []
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
         provider = http_provider(name, base_url="http://provider.invalid")
         provider.warm()
 
-        error = failure(ProviderUnavailableError, ask, provider, seconds=0.3)
+        error = failure(ProviderUnavailableError, ask, provider, seconds=TOO_SOON_SECONDS)
 
+        assert not has_spoken.is_set()
         silent.set()
         assert (error.reason, error.may_be_paid) == ("connect", False)
         provider.close()

@@ -74,9 +74,9 @@ def given(database: SqlDatabase, answer_id: int, asker: Asker, at: datetime) -> 
         assert tx.analyses.add(asker, answer_id, cached=True, at=at) is not None
 
 
-def recalled(database: SqlDatabase, accepted: Accepted) -> Kept | None:
+def recalled(database: SqlDatabase, at: datetime) -> Kept | None:
     with database.transaction() as tx:
-        return recall(tx, BOB, accepted)
+        return recall(tx, BOB, at)
 
 
 def count(database: SqlDatabase, table: type[Row]) -> int:
@@ -103,7 +103,7 @@ def test_a_question_whose_row_went_is_asked_anew(database: SqlDatabase) -> None:
 
     assert new.epoch > old.epoch
     assert new.fence > old.fence
-    assert recalled(database, Accepted(now=NOW + WEEK)) is not None
+    assert recalled(database, NOW + WEEK) is not None
 
 
 def test_a_leader_that_slept_through_it_all_holds_nothing_and_lands_nowhere(
@@ -245,7 +245,7 @@ def test_an_entry_goes_with_the_last_history_that_used_it(database: SqlDatabase)
         tx.connection.execute(update(FlightRow).values(expires_at=NOW + 10 * WEEK))
 
     assert prune(database, NOW + 2 * WEEK, history=WEEK)[Kind.ANALYSES] == (1, 1)
-    assert recalled(database, Accepted(now=NOW + 2 * WEEK)) is None
+    assert recalled(database, NOW + 2 * WEEK) is None
     assert count(database, AnswerRow) == 0
 
 
@@ -263,7 +263,7 @@ def test_history_stays_while_its_question_is_being_asked_anew(database: SqlDatab
         tx.attempts.settle(attempt_id, Outcome.ANSWERED, at=late, answer_id=answer_id)
         assert tx.analyses.add(BOB, answer_id, cached=False, at=late) is not None
     assert prune(database, late, history=WEEK)[Kind.ANALYSES] == (1, 1)
-    assert recalled(database, Accepted(now=late)) is not None
+    assert recalled(database, late) is not None
 
 
 def test_a_key_whose_analysis_was_pruned_says_so(database: SqlDatabase) -> None:

@@ -1,5 +1,6 @@
 """`askonce prune`, as it is typed."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,13 +17,16 @@ WEEK = timedelta(days=7)
 
 
 @pytest.fixture
-def chosen(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SqlDatabase:
-    """Return the database that the command will find; what is in it was asked a week ago."""
+def chosen(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[SqlDatabase]:
+    """Give the database that the command will find; what is in it was asked a week ago."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ASKONCE_DATABASE_URL", database_url)
     database = SqlDatabase(database_url)
     bought(database, at=datetime.now(UTC) - WEEK)
-    return database
+    yield database
+    database.close()
 
 
 def prune(*arguments: str) -> Result:
@@ -41,7 +45,6 @@ def test_says_what_it_removed(chosen: SqlDatabase) -> None:
     assert result.output == "1 expired cache entries removed\n0 old idempotency keys removed\n"
     assert prune().output.startswith("0 expired cache entries")
     assert analyses(chosen) == 1
-    chosen.close()
 
 
 def test_removes_history_that_is_older_than_it_is_told(chosen: SqlDatabase) -> None:
@@ -54,18 +57,15 @@ def test_removes_history_that_is_older_than_it_is_told(chosen: SqlDatabase) -> N
     assert "1 old analyses removed, and 1 answers that nobody uses\n" in result.output
     assert "1 records of old calls removed\n" in result.output
     assert analyses(chosen) == 0
-    chosen.close()
 
 
-def test_removes_history_that_is_older_than_the_setting(
-    chosen: SqlDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("chosen")
+def test_removes_history_that_is_older_than_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASKONCE_HISTORY_DAYS", "8")
     assert "0 old analyses removed" in prune().output
 
     monkeypatch.setenv("ASKONCE_HISTORY_DAYS", "6")
     assert "1 old analyses removed" in prune().output
-    chosen.close()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,6 @@ def test_a_moment_that_cannot_be_is_refused(
     assert result.exit_code == 2
     assert complaint in result.output
     assert analyses(chosen) == 1
-    chosen.close()
 
 
 def test_a_database_that_is_not_there_is_not_made(

@@ -12,7 +12,7 @@ from askonce.core.access import Asker, Caller
 from askonce.core.caching import CacheRules
 from askonce.core.landings import Asked as Outcome
 from askonce.core.questions import Scope
-from askonce.services.ask_once import Request
+from askonce.core.requests import Request
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults
 from tests.simulation.history import Asked, Given, History, Refused, RemovalAsked
@@ -166,10 +166,10 @@ class Schedule:
             server.note(Given(self.world.now, request, number, way, analysis.id, text))
 
         server.ask_once.ask(
-            Request(
-                question=self._questions[number],
-                asker=Asker(tenant=_TENANT, user_id=f"user {request}"),
-                scope=Scope(tenant=_TENANT),
+            Request.of(
+                self._questions[number],
+                Asker(tenant=_TENANT, user_id=f"user {request}"),
+                Scope(tenant=_TENANT),
                 rules=rules,
                 is_streamed=request % 4 == 0,
             )

@@ -17,6 +17,7 @@ from askonce.core.flights import Lease, Seen
 from askonce.core.idempotency import IdempotencyKey, Repeat
 from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
+from askonce.core.requests import Request
 from askonce.core.retention import Gone, Kind, Look
 
 T = TypeVar("T")
@@ -129,15 +130,6 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Somebody who asks a question, and the entries that will do."""
-
-    fingerprint: bytes
-    asker: Asker
-    accepted: Accepted
-
-
-@dataclass(frozen=True, slots=True)
 class Gift:
     """Somebody who is to be given an answer that another request paid for."""
 
@@ -183,8 +175,8 @@ class Analyses(Protocol):
 class Flights(Protocol):
     """The questions in flight and the entries that they left."""
 
-    def recall(self, wishes: Sequence[Wish], *, at: datetime) -> Sequence[Kept | None]:
-        """Give each user an accepted cache entry; None, and no row, without one."""
+    def recall(self, requests: Sequence[Request], *, at: datetime) -> Sequence[Kept | None]:
+        """Give each asker a cache entry that will do; None, and no row, without one."""
 
     def claim(
         self, fingerprint: bytes, *, tenant: str, owner: str, accepted: Accepted

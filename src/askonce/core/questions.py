@@ -11,6 +11,9 @@ import rfc8785
 FINGERPRINT_VERSION = 1
 MAX_TEXT_CHARACTERS = 200_000
 
+# Made once: json.dumps would make an encoder for each text.
+_UNESCAPED = json.JSONEncoder(ensure_ascii=False)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
@@ -58,7 +61,7 @@ class Question:
             fallbacks=self.fallbacks,
         ).copy()
         # RFC 8785 section 3.2.2.2 escapes strings exactly as json.dumps does without ASCII mode.
-        hashed.update(json.dumps(self.text, ensure_ascii=False).encode())
+        hashed.update(_UNESCAPED.encode(self.text).encode())
         hashed.update(b"}")
         return hashed.digest()
 

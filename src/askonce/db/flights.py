@@ -17,7 +17,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from askonce.core.caching import Accepted
 from askonce.core.flights import FlightState, Lease, Seen, first_epoch
-from askonce.core.ports import Kept, Wish
+from askonce.core.ports import Kept
+from askonce.core.requests import Request
 from askonce.db.giving import ANSWER_COLUMNS, Said, share_all
 from askonce.db.rows import AnswerRow, FlightRow
 
@@ -154,23 +155,24 @@ class SqlFlights:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def recall(self, wishes: Sequence[Wish], *, at: datetime) -> Sequence[Kept | None]:
-        """Give each user an accepted cache entry: write the history row and return both.
+    def recall(self, requests: Sequence[Request], *, at: datetime) -> Sequence[Kept | None]:
+        """Give each asker a cache entry that will do: write the history row and return both.
 
         None, and no row, when there is no such entry. What is served is always what is in the
         table at the moment of the commit, so an entry that was deleted elsewhere is not served.
         """
-        keys = sorted({wish.fingerprint for wish in wishes})
+        keys = sorted({request.fingerprint for request in requests})
         rows = self._connection.execute(_ENTRIES, {"keys": keys})
         entries = {(row.tenant, row.fingerprint): _Entry.of(row) for row in rows}
-        found = [entries.get((wish.asker.tenant, wish.fingerprint)) for wish in wishes]
+        accepted = {rules: rules.accepted(at) for rules in {one.rules for one in requests}}
+        found = [entries.get((one.asker.tenant, one.fingerprint)) for one in requests]
         chosen = [
-            entry if entry is not None and entry.is_accepted(wish.accepted) else None
-            for wish, entry in zip(wishes, found, strict=True)
+            entry if entry is not None and entry.is_accepted(accepted[request.rules]) else None
+            for request, entry in zip(requests, found, strict=True)
         ]
         analyses = share_all(
             self._connection,
-            [wish.asker for wish in wishes],
+            [request.asker for request in requests],
             [None if entry is None else entry.said for entry in chosen],
             at=at,
         )

@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, Connection, Row, bindparam, text
 from askonce.core.access import Asker
 from askonce.core.answers import Analysis, Answer, FinishReason
 from askonce.db.columns import UtcDateTime
-from askonce.db.rows import AnalysisRow, AnswerRow
+from askonce.db.rows import AnswerRow
 
 ANSWER_COLUMNS = (
     AnswerRow.id.label("answer_id"),
@@ -31,16 +31,12 @@ ANSWER_COLUMNS = (
 
 _AT = bindparam("at", type_=UtcDateTime)
 _CACHED = bindparam("cached", type_=Boolean)
-# Ids count up from the last one that was ever given out: whoever writes is alone in the database.
-_LAST_ID = text(
-    f"SELECT seq FROM sqlite_sequence WHERE name = '{AnalysisRow.__tablename__}'"  # noqa: S608
-)
 _SHARE_IN_SQLITE = text(
     """
-    INSERT INTO analyses (id, tenant, user_id, answer_id, cached, created_at)
-    SELECT :last_id + 1 + key, json_extract(value, '$[0]'), json_extract(value, '$[1]'),
-           json_extract(value, '$[2]'), :cached, :at
-    FROM json_each(:gifts)
+    INSERT INTO analyses (tenant, user_id, answer_id, cached, created_at)
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+           :cached, :at
+    FROM json_each(:gifts) ORDER BY key
     """
 ).bindparams(_AT, _CACHED)
 # The rows get their ids in the order of the sort, so the smallest id is the first one's.
@@ -110,12 +106,12 @@ def _share(
 ) -> Sequence[int]:
     facts: dict[str, object] = {"cached": True, "at": at}
     if connection.dialect.name == "sqlite":
-        last_id = connection.execute(_LAST_ID).scalar_one_or_none() or 0
         rows = [(asker.tenant, asker.user_id, answer_id) for asker, answer_id in given]
-        connection.execute(
-            _SHARE_IN_SQLITE, facts | {"last_id": last_id, "gifts": json.dumps(rows)}
-        )
-        return range(last_id + 1, last_id + 1 + len(given))
+        # Nobody else writes meanwhile, so the ids count up without a gap.
+        last_id = connection.execute(
+            _SHARE_IN_SQLITE, facts | {"gifts": json.dumps(rows)}
+        ).lastrowid
+        return range(last_id + 1 - len(given), last_id + 1)
     facts |= {
         "tenants": [asker.tenant for asker, _ in given],
         "user_ids": [asker.user_id for asker, _ in given],

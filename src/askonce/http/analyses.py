@@ -17,7 +17,7 @@ from askonce.http.errors import request_id_of
 from askonce.http.parameters import UserId, cache_rules_of, caller_of, idempotency_key_of
 from askonce.http.problems import problems
 from askonce.http.shown import AnalysisOut, written
-from askonce.services.analyses import Draft
+from askonce.services.analyses import Analyses, Draft
 
 PATH = "/analyze/{user_id}"
 
@@ -124,7 +124,7 @@ _HEADERS: dict[str, Any] = {
 }
 
 
-def add_routes(app: FastAPI, asking: Asking) -> None:
+def add_routes(app: FastAPI, analyses: Analyses, asking: Asking) -> None:
     """Add the route that asks."""
 
     @app.post(
@@ -166,12 +166,14 @@ def add_routes(app: FastAPI, asking: Asking) -> None:
     ) -> Response:
         is_streamed = streams.is_wanted(request.headers.get("accept", ""))
         boarded = await asking.boarded(
-            caller,
-            user_id,
-            asking.analyses.question(body.draft()),
-            rules=rules,
-            key=idempotency_key_of(request, caller, body),
-            is_streamed=is_streamed,
+            analyses.request(
+                caller,
+                user_id,
+                analyses.question(body.draft()),
+                rules=rules,
+                key=idempotency_key_of(request, caller, body),
+                is_streamed=is_streamed,
+            )
         )
         if is_streamed and not _has_failed(boarded.asked):
             return streams.streamed(
@@ -180,12 +182,10 @@ def add_routes(app: FastAPI, asking: Asking) -> None:
                 headers=await asking.headers_of_stream(boarded),
                 shown=lambda asked: written(asked.analysis).decode(),
             )
-        asked = await asking.asked(boarded)
-        return Response(
-            written(asked.analysis),
-            media_type="application/json",
-            headers=dict(asking.headers(asked)),
-        )
+        asked = await asking.arrived(boarded)
+        response = Response(written(asked.analysis), media_type="application/json")
+        response.raw_headers += asking.headers(asked)
+        return response
 
 
 async def rules_of(request: Request) -> CacheRules:

@@ -15,6 +15,7 @@ from askonce.http.docs import add_docs
 from askonce.http.fast_lane import FastLane
 from askonce.http.middleware import RequestEdge
 from askonce.services.analyses import Analyses
+from askonce.services.ask_once import AskOnce
 from askonce.services.door import Door
 from askonce.services.health import Health
 
@@ -25,7 +26,7 @@ kept answers it accepts. Every error is a problem as in RFC 9457 and has a `requ
 """
 
 
-Application = FastAPI
+Application = FastLane
 
 # Each may hold a database connection, so there are fewer than the pool has.
 READING_THREADS = 16
@@ -35,6 +36,7 @@ READING_THREADS = 16
 class Parts:
     """What the routes need. `start` and `stop` may take their time; they get a thread."""
 
+    ask_once: AskOnce
     analyses: Analyses
     health: Health
     clock: Clock
@@ -46,7 +48,7 @@ class Parts:
     stop: Callable[[], None]
 
 
-def create(parts: Parts) -> FastAPI:
+def create(parts: Parts) -> Application:
     """Return the application, ready to be served."""
     app = FastAPI(
         title="askonce",
@@ -60,16 +62,15 @@ def create(parts: Parts) -> FastAPI:
         lifespan=_lifespan(parts),
     )
     errors.add_handlers(app)
-    asking = Asking(parts.analyses, parts.clock)
-    app.add_middleware(FastLane, asking=asking)
-    app.add_middleware(RequestEdge, new_id=parts.new_id, door=parts.door)
-    analyses.add_routes(app, asking)
+    asking = Asking(parts.ask_once, parts.clock)
+    analyses.add_routes(app, parts.analyses, asking)
     history.add_routes(app, parts.analyses)
     health.add_routes(
         app, parts.health, provider=parts.provider, model=parts.model, is_ready=parts.door.is_open
     )
     add_docs(app)
-    return app
+    edge = RequestEdge(app, new_id=parts.new_id, door=parts.door)
+    return FastLane(edge, analyses=parts.analyses, asking=asking)
 
 
 def _lifespan(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

@@ -1,81 +1,72 @@
 """Asks a question for a request, however the request was read."""
 
-from collections.abc import Mapping
-from datetime import datetime
-
-from askonce.core.access import Caller
-from askonce.core.caching import CacheRules
 from askonce.core.clock import Clock
 from askonce.core.errors import DatabaseUnavailableError
-from askonce.core.idempotency import IdempotencyKey
 from askonce.core.landings import Asked, Boarded, Way
-from askonce.core.questions import Question
+from askonce.core.requests import Request
 from askonce.http.arrivals import Arrivals
-from askonce.services.analyses import Analyses
+from askonce.http.middleware import Headers
+from askonce.services.ask_once import AskOnce
+from askonce.services.giving import Given
 
 # Longer than the database itself waits for locks and statements.
 _LOOK_UP_SECONDS = 15.0
 
 _FORWARDED = {
-    Way.MISS: "askonce; fwd=uri-miss",
-    Way.COLLAPSED: "askonce; fwd=uri-miss; collapsed",
-    Way.BYPASS: "askonce; fwd=request",
+    Way.MISS: b"askonce; fwd=uri-miss",
+    Way.COLLAPSED: b"askonce; fwd=uri-miss; collapsed",
+    Way.BYPASS: b"askonce; fwd=request",
 }
 
 
 class Asking:
-    """Where the event loop waits for answers."""
+    """Where the event loop waits for answers. The calls go on when their clients go away."""
 
-    def __init__(self, analyses: Analyses, clock: Clock) -> None:
-        self.analyses = analyses
-        self.arrivals = Arrivals()
+    def __init__(self, ask_once: AskOnce, clock: Clock) -> None:
+        self._ask_once = ask_once
+        self._arrivals = Arrivals()
         self._clock = clock
 
-    async def boarded(
-        self,
-        caller: Caller,
-        user_id: str,
-        question: Question,
-        *,
-        rules: CacheRules,
-        key: IdempotencyKey | None = None,
-        is_streamed: bool = False,
-    ) -> Boarded:
-        """Return where the answer will come from; the call goes on when the client goes away.
+    async def boarded(self, request: Request) -> Boarded:
+        """Return where the answer will come from.
 
         Raises:
-            DatabaseUnavailableError: the database takes requests and never answers.
-            AskonceError: as `Analyses.analyze`.
+            DatabaseUnavailableError: the database does not answer; nothing was paid for yet.
+            AskonceError: as `AskOnce.board`.
         """
-        boarding = self.analyses.analyze(
-            caller, user_id, question, rules=rules, key=key, is_streamed=is_streamed
-        )
-        try:
-            return await self.arrivals.of(boarding, seconds=_LOOK_UP_SECONDS)
-        except TimeoutError:
-            # Nothing was paid for yet.
-            raise DatabaseUnavailableError from None
+        return self._ask_once.board_given(request, await self._recalled(request))
 
-    async def asked(self, boarded: Boarded) -> Asked:
-        """Return the answer; raises what went wrong."""
-        return await self.arrivals.of(boarded.asked)
+    async def asked(self, request: Request) -> Asked:
+        """Return the answer; raises what went wrong, as `boarded` and `arrived` do."""
+        given = await self._recalled(request)
+        if isinstance(given, Asked):
+            return given
+        return await self.arrived(self._ask_once.board_given(request, given))
 
-    def headers(self, asked: Asked) -> Mapping[str, str]:
+    async def arrived(self, boarded: Boarded) -> Asked:
+        """Return the answer, once it is there; raises what went wrong on the way."""
+        return await self._arrivals.of(boarded.asked)
+
+    def headers(self, asked: Asked) -> Headers:
         """Return the headers that say where an answer came from (RFC 9211)."""
-        return _headers(asked, self._clock.now())
+        if asked.way is Way.REPLAY:
+            return [(b"idempotent-replayed", b"true")]
+        if asked.stored_at is None or asked.expires_at is None:
+            status = _FORWARDED[asked.way] + (b"; stored" if asked.is_kept else b"")
+            return [(b"cache-status", status)]
+        now = self._clock.now()
+        ttl = max(0, int((asked.expires_at - now).total_seconds()))
+        age = max(0, int((now - asked.stored_at).total_seconds()))
+        return [(b"cache-status", b"askonce; hit; ttl=%d" % ttl), (b"age", b"%d" % age)]
 
-    async def headers_of_stream(self, boarded: Boarded) -> Mapping[str, str]:
+    async def headers_of_stream(self, boarded: Boarded) -> Headers:
         """Return what can be said before a stream begins: of a call, not yet how it will end."""
         if boarded.tape is None:
-            return self.headers(await self.asked(boarded))
-        return {"Cache-Status": _FORWARDED[boarded.way]}
+            return self.headers(await self.arrived(boarded))
+        return [(b"cache-status", _FORWARDED[boarded.way])]
 
-
-def _headers(asked: Asked, now: datetime) -> dict[str, str]:
-    if asked.way is Way.REPLAY:
-        return {"Idempotent-Replayed": "true"}
-    if asked.stored_at is None or asked.expires_at is None:
-        return {"Cache-Status": _FORWARDED[asked.way] + ("; stored" if asked.is_kept else "")}
-    ttl = max(0, int((asked.expires_at - now).total_seconds()))
-    age = max(0, int((now - asked.stored_at).total_seconds()))
-    return {"Cache-Status": f"askonce; hit; ttl={ttl}", "Age": str(age)}
+    async def _recalled(self, request: Request) -> Given:
+        try:
+            return await self._arrivals.of(self._ask_once.recall(request), seconds=_LOOK_UP_SECONDS)
+        except TimeoutError:
+            raise DatabaseUnavailableError from None

@@ -179,6 +179,10 @@ def add_handlers(app: FastAPI) -> None:
             return of_error(NotFoundError(), request_id)
         return of_error(MalformedRequestError("The request cannot be read."), request_id)
 
+    async def on_crash(request: Request, _error: Exception) -> Response:
+        return written(INTERNAL, request_id_of(request))
+
+    app.add_exception_handler(Exception, on_crash)
     app.add_exception_handler(AskonceError, on_own)
     app.add_exception_handler(RequestValidationError, on_fields)
     app.add_exception_handler(HTTPException, on_http)

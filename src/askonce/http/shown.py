@@ -74,7 +74,7 @@ def written(analysis: Analysis) -> bytes:
 
 def moment(at: datetime) -> str:
     """Return a moment as RFC 3339 in UTC, always with microseconds."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def dollars(amount: Decimal | None) -> str | None:

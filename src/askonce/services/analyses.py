@@ -1,7 +1,6 @@
 """Analyses: asking, listing, reading and deleting them."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +14,10 @@ from askonce.core.errors import (
     UnknownProviderError,
 )
 from askonce.core.idempotency import IdempotencyKey
-from askonce.core.landings import Boarded
 from askonce.core.ports import Database, HistoryFilter, Ledger, Page
 from askonce.core.questions import Question, Scope
+from askonce.core.requests import Request
 from askonce.core.schemas import SchemaRefusedError
-from askonce.services.ask_once import AskOnce, Request
 from askonce.services.structured import checked_schema
 
 
@@ -56,19 +54,17 @@ class Analyses:
     def __init__(
         self,
         *,
-        ask_once: AskOnce,
         database: Database,
         ledger: Ledger,
         defaults: Defaults,
         is_scope_user: bool,
     ) -> None:
-        self._ask_once = ask_once
         self._database = database
         self._ledger = ledger
         self._defaults = defaults
         self._is_scope_user = is_scope_user
 
-    def analyze(
+    def request(
         self,
         caller: Caller,
         user_id: str,
@@ -77,16 +73,14 @@ class Analyses:
         rules: CacheRules,
         key: IdempotencyKey | None = None,
         is_streamed: bool = False,
-    ) -> "Future[Boarded]":
-        """Ask a question for a user; see `AskOnce.board`."""
-        return self._ask_once.board(
-            Request(
-                question=question,
-                asker=Asker(tenant=caller.tenant, user_id=user_id, key=key),
-                scope=Scope(tenant=caller.tenant, user_id=user_id if self._is_scope_user else None),
-                rules=rules,
-                is_streamed=is_streamed,
-            )
+    ) -> Request:
+        """Return what `AskOnce` is to be asked for a user."""
+        return Request.of(
+            question,
+            Asker(tenant=caller.tenant, user_id=user_id, key=key),
+            Scope(tenant=caller.tenant, user_id=user_id if self._is_scope_user else None),
+            rules=rules,
+            is_streamed=is_streamed,
         )
 
     def question(self, draft: Draft) -> Question:

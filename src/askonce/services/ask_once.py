@@ -6,29 +6,16 @@ connection of their own.
 """
 
 from concurrent.futures import Future
-from dataclasses import dataclass
 
-from askonce.core.access import Asker
 from askonce.core.caching import CacheRules
 from askonce.core.clock import Clock, Deadline
 from askonce.core.errors import NotCachedError
 from askonce.core.landings import Asked, Boarded, Landed, Way
 from askonce.core.ports import Gift, Ledger
-from askonce.core.questions import Question, Scope
+from askonce.core.requests import Request
 from askonce.services.flying import Flight, Flying
 from askonce.services.futures import already, then
-from askonce.services.giving import Given, Giver, Recall, outcome, replay
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One user asking one question at one time."""
-
-    question: Question
-    asker: Asker
-    scope: Scope
-    rules: CacheRules
-    is_streamed: bool = False
+from askonce.services.giving import Given, Giver, outcome, replay
 
 
 class AskOnce:
@@ -58,32 +45,39 @@ class AskOnce:
         It raises `NotCachedError`, `IdempotencyMismatchError`, `DeletedError` or
         `DatabaseUnavailableError`; what goes wrong later is raised by `Boarded.asked`.
         """
-        fingerprint = request.question.fingerprint(request.scope)
+        return then(self.recall(request), lambda given: already(self.board_given(request, given)))
 
-        def fly(given: Given) -> "Future[Boarded]":
-            if given is not None:
-                asked = outcome(given)
-                return already(Boarded(asked=already(asked), way=asked.way))
-            if request.rules.only_if_cached:
-                raise NotCachedError
-            return already(self._fly(request, fingerprint))
+    def recall(self, request: Request) -> "Future[Given]":
+        """Return what can be given without a call, by `board_given` or by who knows better.
 
-        return then(self._looked_up(request, fingerprint), fly)
-
-    def _looked_up(self, request: Request, fingerprint: bytes) -> "Future[Given]":
+        Raises as `board`, but for `NotCachedError`.
+        """
         if request.rules.no_store:
             return self._ledger.write(
-                lambda tx: replay(tx, request.asker, self._clock.now()), key=fingerprint
+                lambda tx: replay(tx, request.asker, self._clock.now()), key=request.fingerprint
             )
-        recall = Recall(fingerprint, request.asker, request.rules)
-        return self._ledger.write_together(self._giver.recall, recall)
+        return self._ledger.write_together(self._giver.recall, request)
 
-    def _fly(self, request: Request, fingerprint: bytes) -> Boarded:
+    def board_given(self, request: Request, given: Given) -> Boarded:
+        """Return where the answer will come from, once `recall` gave what it could.
+
+        Raises:
+            NotCachedError: it gave nothing, and the request wants no call.
+            IdempotencyMismatchError, DeletedError: its key cannot be used.
+        """
+        if given is not None:
+            asked = outcome(given)
+            return Boarded(asked=already(asked), way=asked.way)
+        if request.rules.only_if_cached:
+            raise NotCachedError
+        return self._fly(request)
+
+    def _fly(self, request: Request) -> Boarded:
         key = request.asker.key
         flight = Flight(
             question=request.question,
             # Outside the cache only a repeat of the very same request may join a call.
-            fingerprint=key.scope if request.rules.no_store and key else fingerprint,
+            fingerprint=key.scope if request.rules.no_store and key else request.fingerprint,
             first=request.asker,
             accepted=request.rules.accepted(self._clock.now()),
             deadline=Deadline.after(self._deadline_seconds, self._clock),

@@ -1,33 +1,23 @@
 """Gives users answers: the history row, and what their idempotency keys make of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
 from askonce.core.access import Asker
 from askonce.core.answers import Analysis
-from askonce.core.caching import CacheRules
 from askonce.core.clock import Clock
 from askonce.core.errors import DeletedError, IdempotencyMismatchError
 from askonce.core.idempotency import Repeat
 from askonce.core.landings import Asked, Way
-from askonce.core.ports import Gift, Kept, Transaction, Wish
+from askonce.core.ports import Gift, Kept, Transaction
+from askonce.core.requests import Request
 
 # What a transaction gives: an outcome, a repeat that cannot be answered, or nothing.
 Given = Asked | Repeat | None
 
 
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """Somebody who asks a question, and what the request says of the cache."""
-
-    fingerprint: bytes
-    asker: Asker
-    rules: CacheRules
-
-
-W = TypeVar("W", Recall, Gift)
+W = TypeVar("W", Request, Gift)
 
 
 def outcome(given: Asked | Repeat) -> Asked:
@@ -60,13 +50,12 @@ class Giver:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def recall(self, tx: Transaction, requests: Sequence[Recall]) -> Sequence[Given]:
+    def recall(self, tx: Transaction, requests: Sequence[Request]) -> Sequence[Given]:
         """Give each asker an accepted cache entry; None, and no row, without one."""
         now = self._clock.now()
 
-        def recall(some: Sequence[Recall]) -> Sequence[Asked | None]:
-            wishes = [Wish(one.fingerprint, one.asker, one.rules.accepted(now)) for one in some]
-            return [_hit(kept) for kept in tx.flights.recall(wishes, at=now)]
+        def recall(some: Sequence[Request]) -> Sequence[Asked | None]:
+            return [_hit(kept) for kept in tx.flights.recall(some, at=now)]
 
         return _given(tx, requests, recall, now)
 
