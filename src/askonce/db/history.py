@@ -34,7 +34,7 @@ from askonce.db.rows import AnalysisRow, AnswerRow
 from askonce.db.words import Words
 
 # How many rows are looked at, one stretch after the other: most pages end with the first.
-REACHES = (200, 2_000, 20_000)
+REACHES = (200, 2_000, 10_000)
 
 LAST_ID = 2**63 - 1
 
