@@ -138,6 +138,15 @@ def test_a_page_touches_few_blocks(full: SqlDatabase, user: str, before_id: int 
     assert 0 < sum(blocks) < 100
 
 
+@pytest.mark.parametrize("before_id", [None, 30_000])
+def test_rare_words_are_found_by_their_answers(full: SqlDatabase, before_id: int | None) -> None:
+    _, plans = explained(full, HUGE, HistoryFilter(words=("rare",), before_id=before_id))
+
+    (by_answers,) = (plan for plan in plans if "found" in plan)
+    assert "ix_analyses_answer_id_tenant_user_id" in by_answers
+    assert "ix_analyses_tenant_user_id_id" not in by_answers
+
+
 def test_going_through_a_table_is_seen(full: SqlDatabase) -> None:
     statement = "SELECT * FROM analyses WHERE cached"
     with full.reading() as tx:

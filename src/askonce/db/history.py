@@ -69,7 +69,9 @@ class History:
         self._connection = connection
         self._is_sqlite = connection.dialect.name == "sqlite"
         self._user = user
-        self._walls = walls
+        # Out of the planners' sight: asked for the tenant twice, they choose the wrong index, or
+        # begin with all rows of the tenant.
+        self._walls = [wall.is_(True) for wall in walls]
         self._wanted = wanted
         self._below = LAST_ID if wanted.before_id is None else wanted.before_id
         self._filters = _filters(wanted)
@@ -125,11 +127,11 @@ class History:
             AnalysisRow.answer_id.in_(_LISTED[self._connection.dialect.name]),
             AnalysisRow.tenant == self._user.tenant,
             AnalysisRow.user_id == self._user.user_id,
-            AnalysisRow.id < self._below,
+            AnalysisRow.id + 0 < self._below,
             *self._walls,
             *self._filters,
         )
-        # Ordered apart: in one step, PostgreSQL may go through all of the user's rows instead.
+        # Ordered apart: in one step, both databases may go through all of the user's rows instead.
         found = ids.cte("found").prefix_with("MATERIALIZED")
         newest = select(found.c.id).order_by(found.c.id.desc()).limit(self._wanted.limit + 1)
         given = json.dumps(list(answers)) if self._is_sqlite else list(answers)
@@ -146,10 +148,8 @@ class History:
         # enough of them are the user's looks cheap where the user has many, and all may be old.
         place = tuple_(tenant, user_id, id_)
         is_mine = and_(place >= tuple_(*mine, floor), place < tuple_(*mine, below))
-        # Out of the index's sight: by the tenant alone, it would begin at the tenant's end.
-        walls = (wall.is_(True) for wall in self._walls)
         order = (tenant.desc(), user_id.desc(), id_.desc())
-        return statement.where(is_mine, *walls).order_by(*order)
+        return statement.where(is_mine, *self._walls).order_by(*order)
 
     def _analyses(self, ids: Sequence[int]) -> list[Analysis]:
         if not ids:
