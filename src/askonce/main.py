@@ -229,7 +229,6 @@ def configured_providers(settings: Settings) -> dict[str, Provider]:
             base_url=settings.anthropic_base_url,
             timeout=settings.provider_timeout,
             prices=prices,
-            max_connections=settings.max_calls,
         )
     if settings.openai_api_key is not None:
         providers["openai"] = OpenAIProvider(
@@ -237,7 +236,6 @@ def configured_providers(settings: Settings) -> dict[str, Provider]:
             base_url=settings.openai_base_url,
             timeout=settings.provider_timeout,
             prices=prices,
-            max_connections=settings.max_calls,
         )
     if local.is_installed():
         providers["local"] = local.LocalProvider()

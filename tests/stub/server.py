@@ -1,5 +1,6 @@
 """The stub provider's HTTP: plays what a behaviour says, down to single bytes and resets."""
 
+import gzip
 import json
 import socket
 import struct
@@ -23,6 +24,7 @@ _TEXTS = {
 }
 _JSON = "application/json"
 _SSE = "text/event-stream; charset=utf-8"
+_CHUNKED = {"transfer-encoding": "chunked"}
 
 
 class StubServer(ThreadingHTTPServer):
@@ -91,6 +93,8 @@ class Handler(BaseHTTPRequestHandler):
             self._reset()
         elif instead is not None:
             self._send(*instead)
+        elif is_streamed and wanted.mode == "squeezed":
+            self._squeeze(vendor, said)
         elif is_streamed:
             self._stream(vendor, wanted, said)
         else:
@@ -103,7 +107,11 @@ class Handler(BaseHTTPRequestHandler):
             body = body[: len(body) // 2]
         if wanted.mode == "no-usage":
             body = json.dumps({**answer, "usage": None}).encode()
-        head = self._head(200, _JSON, {**wanted.headers, "content-length": str(len(body))})
+        headers = dict(wanted.headers)
+        if wanted.mode == "squeezed":
+            body = gzip.compress(body + b" " * 10_000_000)
+            headers["content-encoding"] = "gzip"
+        head = self._head(200, _JSON, {**headers, "content-length": str(len(body))})
         match wanted.mode:
             case "cut":
                 self.wfile.write(head + body[: len(body) // 2])
@@ -116,12 +124,15 @@ class Handler(BaseHTTPRequestHandler):
                 self._trickle(body, wanted.every)
             case "trickle-head":
                 self._trickle(head + body, wanted.every)
+            case "endless":
+                head = self._head(200, _JSON, _CHUNKED)
+                self._repeat(head + _chunk(b'{"id": "'), _chunk(b"x" * 4096))
             case _:
                 self.wfile.write(head + body)
         self.close_connection |= wanted.mode == "hang-up"
 
     def _stream(self, vendor: Vendor, wanted: Behaviour, said: Said) -> None:
-        head = self._head(200, _SSE, {**wanted.headers, "transfer-encoding": "chunked"})
+        head = self._head(200, _SSE, {**wanted.headers, **_CHUNKED})
         is_failing = wanted.mode == "failed"
         events = [_chunk(event) for event in vendor.events(said, is_failing=is_failing)]
         middle = len(events) // 2
@@ -132,11 +143,9 @@ class Handler(BaseHTTPRequestHandler):
                 self._reset()
             case "cut-politely":
                 self.wfile.write(head + b"".join(events[:middle]) + _chunk(b""))
-            case "malformed":
-                broken = _chunk(b'event: message_delta\ndata: {"type": "mess\n\n')
-                self.wfile.write(head + b"".join(events[:middle]) + broken + _chunk(b""))
-            case "error-event":
-                broken = _chunk(vendor.broken())
+            case "malformed" | "error-event":
+                half = b'event: message_delta\ndata: {"type": "mess\n\n'
+                broken = _chunk(half if wanted.mode == "malformed" else vendor.broken())
                 self.wfile.write(head + b"".join(events[:middle]) + broken + _chunk(b""))
             case "pings":
                 self.wfile.write(head + b"".join(events[:middle]))
@@ -150,12 +159,19 @@ class Handler(BaseHTTPRequestHandler):
                 self._trickle(b"".join(events), wanted.every)
             case "trickle-head":
                 self._trickle(head, wanted.every)
+            case "endless":
+                self._repeat(head + b"".join(events[:middle]), events[middle - 1])
             case _:
                 self.wfile.write(head)
                 for event in events:
                     self.wfile.write(event)
                 self.wfile.write(_chunk(b""))
         self.close_connection |= wanted.mode == "hang-up"
+
+    def _squeeze(self, vendor: Vendor, said: Said) -> None:
+        events = gzip.compress(b"".join(vendor.events(said, is_failing=False)))
+        head = self._head(200, _SSE, {**_CHUNKED, "content-encoding": "gzip"})
+        self.wfile.write(head + _chunk(events) + _chunk(b""))
 
     def _send_json(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
         self._send(status, _JSON, json.dumps(body).encode(), headers or {})
@@ -174,6 +190,12 @@ class Handler(BaseHTTPRequestHandler):
         for byte in data:
             self.wfile.write(bytes([byte]))
             time.sleep(every)
+
+    def _repeat(self, start: bytes, piece: bytes) -> None:
+        """Go on until the client has had enough."""
+        self.wfile.write(start)
+        while True:
+            self.wfile.write(piece)
 
     def _reset(self) -> None:
         """Break the connection off so that the client sees ECONNRESET."""
