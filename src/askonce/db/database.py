@@ -1,5 +1,6 @@
 """One engine, and transactions that can be seen as blocks."""
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from askonce.db.gate import WriterGate
 from askonce.db.idempotency import SqlIdempotencyKeys
 
 BUSY_SECONDS = 5
+_KEPT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class SqlDatabase:
         self._busy_seconds = busy_seconds
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.engine = self._sqlite(pool_size) if self.is_sqlite else self._postgresql(pool_size)
+        self._idle_writers: list[tuple[float, Connection]] = []
         self._gate = (
             WriterGate(self.path_beside(".lock"), patience=busy_seconds) if self.is_sqlite else None
         )
@@ -88,7 +91,7 @@ class SqlDatabase:
         Raises:
             DatabaseUnavailableError: the database did not answer in time.
         """
-        with translated(), self.writing(), self.engine.begin() as connection:
+        with translated(), self.writing(), self._writer() as connection, connection.begin():
             yield SqlTransaction(connection)
 
     @contextmanager
@@ -117,13 +120,44 @@ class SqlDatabase:
             tx.connection.execute(text("SELECT 1"))
 
     def connections_in_use(self) -> int:
-        """Return how many connections are checked out of the pool now."""
-        return int(self.engine.pool.checkedout())  # type: ignore[attr-defined]
+        """Return how many connections are checked out of the pool now, to be used."""
+        checked_out: int = self.engine.pool.checkedout()  # type: ignore[attr-defined]
+        return checked_out - len(self._idle_writers)
 
     def close(self) -> None:
+        for _, connection in self._idle_writers:
+            connection.close()
         self.engine.dispose()
         if self._gate is not None:
             self._gate.close()
+
+    @contextmanager
+    def _writer(self) -> Iterator[Connection]:
+        """Lend a connection; one is kept for transactions that follow soon.
+
+        Taking one from the pool and giving it back costs more than a small transaction does. One
+        that was idle for longer goes through the pool, which looks whether it still lives.
+        """
+        connection = self._kept_writer() or self.engine.connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if self._idle_writers:
+            connection.close()
+        else:
+            self._idle_writers.append((_monotonic(), connection))
+
+    def _kept_writer(self) -> Connection | None:
+        try:
+            since, connection = self._idle_writers.pop()
+        except IndexError:
+            return None
+        if _monotonic() - since < _KEPT_SECONDS:
+            return connection
+        connection.close()
+        return None
 
     def _sqlite(self, pool_size: int) -> Engine:
         engine = create_engine(
@@ -164,6 +198,11 @@ class SqlDatabase:
                 "keepalives_count": 3,
             },
         )
+
+
+def _monotonic() -> float:
+    # Not time.monotonic(), which a frozen wall clock stops.
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def parsed(url: str) -> URL:

@@ -182,12 +182,10 @@ def add_routes(app: FastAPI, analyses: Analyses, asking: Asking) -> None:
                 headers=await asking.headers_of_stream(boarded),
                 shown=lambda asked: written(asked.analysis).decode(),
             )
-        asked = await asking.asked(boarded)
-        return Response(
-            written(asked.analysis),
-            media_type="application/json",
-            headers=dict(asking.headers(asked)),
-        )
+        asked = await asking.arrived(boarded)
+        response = Response(written(asked.analysis), media_type="application/json")
+        response.raw_headers += asking.headers(asked)
+        return response
 
 
 async def rules_of(request: Request) -> CacheRules:

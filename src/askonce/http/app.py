@@ -26,7 +26,7 @@ kept answers it accepts. Every error is a problem as in RFC 9457 and has a `requ
 """
 
 
-Application = RequestEdge
+Application = FastLane
 
 # Each may hold a database connection, so there are fewer than the pool has.
 READING_THREADS = 16
@@ -69,8 +69,8 @@ def create(parts: Parts) -> Application:
         app, parts.health, provider=parts.provider, model=parts.model, is_ready=parts.door.is_open
     )
     add_docs(app)
-    lane = FastLane(app, analyses=parts.analyses, asking=asking)
-    return RequestEdge(lane, new_id=parts.new_id, door=parts.door)
+    edge = RequestEdge(app, new_id=parts.new_id, door=parts.door)
+    return FastLane(edge, analyses=parts.analyses, asking=asking)
 
 
 def _lifespan(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

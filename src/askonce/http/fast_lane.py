@@ -1,23 +1,26 @@
-"""The short way of a request that asks plainly; all others go on to their route.
+"""The short way of a request that asks plainly; all others go on to the edge and their route.
 
-Starlette's and FastAPI's way to a handler costs more than a hit does. Whatever is not regular
-here (a stream, a header that says more, a body that is wrong) is left to the route untouched, so
-that each error has one implementation.
+The framework's way to a handler costs more than a hit does. Whatever is not regular here (a stream,
+a header that says more, a body that is wrong) is passed on untouched, so that each error has one
+implementation.
 """
 
 import re
-from types import SimpleNamespace
+import time
+from functools import lru_cache
 
 from pydantic import ValidationError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from askonce.core.access import Caller
 from askonce.core.caching import CacheRules
 from askonce.core.errors import AskonceError
+from askonce.core.questions import Question
 from askonce.core.requests import Request
 from askonce.http import errors
 from askonce.http.analyses import PATH, AnalyzeIn
 from askonce.http.asking import Asking
+from askonce.http.middleware import Headers, RequestEdge
 from askonce.http.shown import written
 from askonce.services.analyses import Analyses
 
@@ -26,53 +29,74 @@ _PATH = re.compile(r"/analyze/([A-Za-z0-9._@:+-]{1,128})")
 _SPECIAL = frozenset(
     {b"cache-control", b"idempotency-key", b"content-encoding", b"transfer-encoding", b"expect"}
 )
+# Six digits: bodies that are clearly within bounds.
+_LONGEST_LENGTH = 6
+_JSON = ((b"content-type", b"application/json"),)
 _PLAIN_RULES = CacheRules()
-_ROUTE = SimpleNamespace(path=PATH)
+# Together they bound what is remembered of questions: 8 MB.
+_MOST_REMEMBERED = 2048
+_LARGEST_REMEMBERED = 4096
 
 
 class FastLane:
-    """Answers plain questions itself, in plain ASGI."""
+    """The outermost layer: answers plain questions itself, in plain ASGI."""
 
-    def __init__(self, app: ASGIApp, *, analyses: Analyses, asking: Asking) -> None:
-        self._app = app
+    def __init__(self, edge: RequestEdge, *, analyses: Analyses, asking: Asking) -> None:
+        self._edge = edge
         self._analyses = analyses
         self._asking = asking
+        # Who asks what was asked before does not wait for it to be read again.
+        self._remembered = lru_cache(maxsize=_MOST_REMEMBERED)(self._read)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         user_id = _user_who_asks_plainly(scope)
-        if user_id is None:
-            await self._app(scope, receive, send)
+        if user_id is None or not self._edge.door.is_open():
+            await self._edge(scope, receive, send)
             return
+        started = time.perf_counter()
         message = await receive()
         request = self._request(user_id, message)
         if request is None:
-            await self._app(scope, _again(message, receive), send)
+            await self._edge(scope, _again(message, receive), send)
             return
-        scope["route"] = _ROUTE
-        try:
-            asked = await self._asking.asked(await self._asking.boarded(request))
-        except AskonceError as error:
-            problem = errors.of_error(error, scope["state"]["request_id"])
-            await problem(scope, receive, send)
-            return
-        body = written(asked.analysis)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        for name, value in self._asking.headers(asked).items():
-            headers.append((name.lower().encode(), value.encode()))
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        request_id = self._edge.request_id(scope["headers"])
+        with self._edge.door:
+            status, headers, body = await self._answer(request, request_id)
+            start = {"type": "http.response.start", "status": status, "headers": headers}
+            await send(start | {"headers": self._edge.marked(headers, request_id)})
+            await send({"type": "http.response.body", "body": body})
+            self._edge.note("POST", PATH, status, request_id, started)
 
     def _request(self, user_id: str, message: Message) -> Request | None:
         """Return what a whole, valid body asks; None for any other."""
         if message["type"] != "http.request" or message.get("more_body"):
             return None
-        try:
-            body = AnalyzeIn.model_validate_json(message["body"])
-            question = self._analyses.question(body.draft())
-        except (ValidationError, AskonceError):
+        body = message["body"]
+        read = self._remembered if len(body) <= _LARGEST_REMEMBERED else self._read
+        question = read(body)
+        if question is None:
             return None
         return self._analyses.request(Caller(), user_id, question, rules=_PLAIN_RULES)
+
+    def _read(self, body: bytes) -> Question | None:
+        try:
+            return self._analyses.question(AnalyzeIn.model_validate_json(body).draft())
+        except (ValidationError, AskonceError):
+            return None
+
+    async def _answer(self, request: Request, request_id: str) -> tuple[int, Headers, bytes]:
+        try:
+            asked = await self._asking.asked(request)
+        except Exception as error:  # noqa: BLE001 - one table says what a client sees of it
+            problem = errors.of_error(error, request_id)
+            return problem.status_code, problem.raw_headers, bytes(problem.body)
+        body = written(asked.analysis)
+        return (
+            200,
+            [*_JSON, (b"content-length", b"%d" % len(body)), *self._asking.headers(asked)],
+            body,
+        )
 
 
 def _user_who_asks_plainly(scope: Scope) -> str | None:
@@ -87,6 +111,8 @@ def _user_who_asks_plainly(scope: Scope) -> str | None:
             return None
         if name == b"content-type":
             is_json = value == b"application/json"
+        elif name == b"content-length" and len(value) > _LONGEST_LENGTH:
+            return None
     return match[1] if is_json else None
 
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,25 +22,54 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class RequestEdge:
-    """The outermost layer, in plain ASGI: BaseHTTPMiddleware costs half a millisecond."""
+    """What every request passes, in plain ASGI: BaseHTTPMiddleware costs half a millisecond."""
 
     def __init__(self, app: ASGIApp, *, new_id: Callable[[], str], door: Door) -> None:
         self._app = app
         self._new_id = new_id
-        self._door = door
+        self.door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with self._door.entered():
+        with self.door:
             await self._serve(scope, receive, send)
+
+    def request_id(self, headers: Headers) -> str:
+        """Return the id that the client gave this request where it is sane, else a new one."""
+        for name, value in headers:
+            if name == b"x-request-id":
+                return value.decode() if _SANE_ID.fullmatch(value) else self._new_id()
+        return self._new_id()
+
+    def marked(self, headers: Headers, request_id: str) -> Headers:
+        """Return the headers of an answer with those that every answer has."""
+        marked = [*headers, (b"x-request-id", request_id.encode()), *_ALWAYS]
+        if all(name != b"cache-control" for name, _ in headers):
+            marked.append(_PRIVATE)
+        if not self.door.is_open():
+            # Whoever keeps a connection to this process shall find another one.
+            marked.append((b"connection", b"close"))
+        return marked
+
+    def note(
+        self, method: str, route: str | None, status: int, request_id: str, started: float
+    ) -> None:
+        """Log an answer; `started` is what time.perf_counter() gave when it was asked for."""
+        log.info(
+            "request_served",
+            request_id=request_id,
+            method=method,
+            route=route,
+            status=status,
+            ms=round((time.perf_counter() - started) * 1000, 1),
+        )
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        headers = dict(reversed(scope["headers"]))
-        request_id = self._request_id(headers.get(b"x-request-id", b""))
+        request_id = self.request_id(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
         is_over = False
@@ -49,16 +78,16 @@ class RequestEdge:
             nonlocal status, is_over
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = self._marked(message["headers"], request_id)
+                message["headers"] = self.marked(message["headers"], request_id)
             else:
                 is_over = not message.get("more_body", False)
             await send(message)
 
         try:
-            if not self._door.is_open() and scope["method"] not in _HARMLESS:
+            if not self.door.is_open() and scope["method"] not in _HARMLESS:
                 await errors.of_error(NotReadyError(), request_id)(scope, receive, send_marked)
                 return
-            if _declares_too_much(headers):
+            if _declares_too_much(scope["headers"]):
                 await errors.of_error(TooLargeError(), request_id)(scope, receive, send_marked)
                 return
             await self._app(scope, _bounded(receive), send_marked)
@@ -70,32 +99,15 @@ class RequestEdge:
             if not status:
                 await errors.written(errors.INTERNAL, request_id)(scope, receive, send_marked)
         finally:
-            route = scope.get("route")
-            log.info(
-                "request_served",
-                request_id=request_id,
-                method=scope["method"],
-                route=getattr(route, "path", None),
-                status=status,
-                ms=round((time.perf_counter() - started) * 1000, 1),
-            )
-
-    def _request_id(self, given: bytes) -> str:
-        return given.decode() if _SANE_ID.fullmatch(given) else self._new_id()
-
-    def _marked(self, headers: Headers, request_id: str) -> Headers:
-        marked = [*headers, (b"x-request-id", request_id.encode()), *_ALWAYS]
-        if all(name != b"cache-control" for name, _ in headers):
-            marked.append(_PRIVATE)
-        if not self._door.is_open():
-            # Whoever keeps a connection to this process shall find another one.
-            marked.append((b"connection", b"close"))
-        return marked
+            path = getattr(scope.get("route"), "path", None)
+            self.note(scope["method"], path, status, request_id, started)
 
 
-def _declares_too_much(headers: Mapping[bytes, bytes]) -> bool:
-    length = headers.get(b"content-length", b"0")
-    return length.isdigit() and int(length[:20]) > MAX_BODY_BYTES
+def _declares_too_much(headers: Headers) -> bool:
+    return any(
+        name == b"content-length" and value.isdigit() and int(value[:20]) > MAX_BODY_BYTES
+        for name, value in headers
+    )
 
 
 def _bounded(receive: Receive) -> Receive:

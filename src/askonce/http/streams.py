@@ -6,7 +6,7 @@ or go away without anybody noticing.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from fastapi import Response
@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from askonce.core.landings import Asked, Boarded
 from askonce.core.tapes import Tape
 from askonce.http import errors
+from askonce.http.middleware import Headers
 
 MEDIA_TYPE = "text/event-stream"
 # Proxies drop a connection on which nothing was said for half a minute or a minute.
@@ -35,15 +36,17 @@ def streamed(
     boarded: Boarded,
     *,
     request_id: str,
-    headers: Mapping[str, str],
+    headers: Headers,
     shown: Callable[[Asked], str],
 ) -> Response:
     """Return the answer as events; `shown` writes the object that the JSON answer would be."""
-    return StreamingResponse(
+    response = StreamingResponse(
         _events(boarded, request_id, shown),
         media_type=MEDIA_TYPE,
-        headers={**headers, "X-Accel-Buffering": "no"},
+        headers={"X-Accel-Buffering": "no"},
     )
+    response.raw_headers += headers
+    return response
 
 
 async def _events(

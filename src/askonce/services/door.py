@@ -1,8 +1,5 @@
 """Whether this process takes requests, and how many it is answering."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 
 class Door:
     """Opened once the process is ready, closed when it begins to end."""
@@ -23,11 +20,9 @@ class Door:
     def close(self) -> None:
         self._is_open = False
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Count a request while it is being answered; for one thread only."""
         self._inside += 1
-        try:
-            yield
-        finally:
-            self._inside -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self._inside -= 1
