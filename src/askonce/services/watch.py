@@ -22,6 +22,8 @@ from askonce.telemetry import log
 _SOONEST_SECONDS = 0.004
 _LATEST_SECONDS = 0.05
 _SLOWDOWN = 1.5
+# Where very many are followed, less often: to look at one takes 10 us of the processor.
+_LATEST_SECONDS_PER_FLIGHT = 0.0001
 
 
 class News(Enum):
@@ -98,9 +100,10 @@ class Watch:
             due = [one for one in followed if one.next_look <= now]
             if due:
                 self._look(due)
+            latest = max(_LATEST_SECONDS, len(followed) * _LATEST_SECONDS_PER_FLIGHT)
             for one in due:
                 one.next_look = now + one.wait
-                one.wait = min(one.wait * _SLOWDOWN, _LATEST_SECONDS)
+                one.wait = min(one.wait * _SLOWDOWN, latest)
             soonest = min(one.next_look for one in followed) - now
             self._clock.sleep(max(soonest, _SOONEST_SECONDS))
 
