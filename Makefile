@@ -2,8 +2,9 @@
 
 PYTHON ?= python3
 ARGS ?=
-# For make chaos: how long, where, and which run (a new one each time unless it is said).
+# For make chaos and make soak: how long, where; and which run of chaos (a new one unless said).
 ROUNDS ?= 500
+MINUTES ?= 60
 DATABASE ?= sqlite postgresql
 SEED ?=
 
@@ -17,7 +18,7 @@ LOCK := uv pip compile pyproject.toml --extra local --group weights --group buil
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev-setup test chaos bench check format cover lock build clean
+.PHONY: help setup run dev-setup test chaos bench soak check format cover lock build clean
 
 help:  ## List what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +41,11 @@ chaos: dev-setup  ## Kill and freeze real processes, then audit; ROUNDS=500 SEED
 
 bench: dev-setup  ## Measure rates, times and costs; some of it with ARGS="--only hits --quick"
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: dev-setup  ## Put a mixed load on for long and see that nothing grows; MINUTES=60 DATABASE=sqlite
+	@for database in $(DATABASE); do \
+		$(BIN)/python -m benchmarks.soak --database $$database --minutes $(MINUTES) || exit 1; \
+	done
 
 check: dev-setup  ## Check format, lint, types, layers and migrations
 	$(BIN)/ruff format --check
@@ -74,7 +80,7 @@ build: dev-setup  ## Build the wheel and the source archive into dist/
 clean:  ## Remove what builds and checks left; .venv and databases stay
 	rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
-	find src tests migrations -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests migrations benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

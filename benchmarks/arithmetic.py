@@ -1,8 +1,12 @@
 """Percentiles, medians, and whether a figure is as good as it should be."""
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+# 0.07 of a hundred is 7, not the 8th because of the last bit of 7.000000000000001.
+_DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +29,8 @@ def percentile(values: Sequence[float], share: float) -> float:
         return 0.0
     ordered = sorted(values)
     # Nearest rank: an answer that somebody waited for, never one between two.
-    rank = max(1, -int(-share * len(ordered) // 1))
-    return ordered[min(rank, len(ordered)) - 1]
+    rank = math.ceil(round(share * len(ordered), _DECIMALS))
+    return ordered[max(1, rank) - 1]
 
 
 def median(values: Iterable[float]) -> float:

@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass
 
 from benchmarks import processors
 from benchmarks.arithmetic import median, percentile
 from benchmarks.loader import Group, Seen
 from benchmarks.servers import Running
+
+# Longer than any load takes: the loader gives up before, unless it hangs itself.
+_PATIENCE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,25 +50,40 @@ def put_on(*groups: Group) -> list[Seen]:
     """Put groups of connections on servers, all at one time, from a process of its own."""
     told = json.dumps([asdict(group) for group in groups])
     command = [sys.executable, "-m", "benchmarks.loader"]
-    done = subprocess.run(command, input=told, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command,
+        input=told,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=_PATIENCE_SECONDS,
+    )
     return [Seen(**seen) for seen in json.loads(done.stdout)]
 
 
 def measured(server: Running, group: Group) -> Figures:
     """Put one load on a server and return what it did and cost."""
+    started = time.perf_counter()
     cpu_before, busy_before = server.cpu_seconds(), processors.busy_seconds(processors.OTHERS)
     (seen,) = put_on(group)
     cpu = server.cpu_seconds() - cpu_before
     others = processors.busy_seconds(processors.OTHERS) - busy_before
+    elapsed = time.perf_counter() - started
     answers = max(1, len(seen.latencies))
     return Figures(
         rate=len(seen.latencies) / seen.elapsed,
         p50_ms=percentile(seen.latencies, 0.5) * 1e3,
         p99_ms=percentile(seen.latencies, 0.99) * 1e3,
         cpu_us=cpu / answers * 1e6,
-        others=others / seen.elapsed,
+        others=others / elapsed,
         errors=errors_of(seen),
     )
+
+
+def within(seen: Seen, start: float, end: float) -> list[float]:
+    """Return the latencies of the answers that came in a part of the load (seconds)."""
+    timed = zip(seen.latencies, seen.ended, strict=True)
+    return [latency for latency, ended in timed if start <= ended < end]
 
 
 def errors_of(seen: Seen) -> int:

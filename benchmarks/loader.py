@@ -28,8 +28,12 @@ class Group:
 
     They send for `seconds`, or `times` each, or (where neither is given) until all other groups
     have ended. The connections are open before the clock starts; the first requests are spread
-    over `arriving_over` seconds, else sent at one moment. `requests` are whole HTTP requests in
-    Latin-1; each connection goes through all of them, from a place of its own.
+    over `arriving_over` seconds, else sent at one moment. With a `rate` (requests a second of all
+    of them together) requests have their times, and the wait for an answer is counted from then:
+    a server that stands still for a second keeps all waiting who would have come meanwhile.
+
+    `requests` are whole HTTP requests in Latin-1; each connection goes through all of them, from
+    a place of its own.
     """
 
     port: int
@@ -38,6 +42,7 @@ class Group:
     seconds: float = 0.0
     times: int = 0
     arriving_over: float = 0.0
+    rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +59,14 @@ class Seen:
 class Connection(asyncio.Protocol):
     """One keep-alive connection that sends its next request when it has its answer."""
 
-    def __init__(self, requests: Iterator[bytes], times: int) -> None:
+    def __init__(self, requests: Iterator[bytes], *, times: int, every: float) -> None:
         self._requests = requests
         self._left = times
+        self._every = every
         self._buffer = b""
         self._sent = 0.0
         self._until = 0.0
+        self._is_waiting = False
         self.latencies: list[float] = []
         self.ended: list[float] = []
         self.statuses: Counter[str] = Counter()
@@ -72,6 +79,7 @@ class Connection(asyncio.Protocol):
     def start(self, until: float) -> None:
         """Send the first request; none is sent after `until`."""
         self._until = until
+        self._sent = time.perf_counter()
         self._send()
 
     def end(self) -> None:
@@ -79,8 +87,7 @@ class Connection(asyncio.Protocol):
         self._until = 0.0
 
     def give_up(self) -> None:
-        """Count the answer that has not come as lost."""
-        self.statuses["lost"] += 1
+        """Wait no longer for the answer that has not come."""
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -93,20 +100,32 @@ class Connection(asyncio.Protocol):
         self.ended.append(now)
         self.statuses[head[9:12].decode()] += 1
         self._buffer = b""
+        self._is_waiting = False
         self._left -= 1
         if self._left == 0 or now >= self._until:
             self._transport.close()
+        elif self._every:
+            self._wait_for_turn(now)
         else:
+            self._sent = now
             self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if exc is not None:
+        del exc
+        if self._is_waiting:
             self.statuses["lost"] += 1
         if not self.is_over.done():
             self.is_over.set_result(None)
 
+    def _wait_for_turn(self, now: float) -> None:
+        self._sent += self._every
+        if (early := self._sent - now) > 0:
+            asyncio.get_running_loop().call_later(early, self._send)
+        else:
+            self._send()
+
     def _send(self) -> None:
-        self._sent = time.perf_counter()
+        self._is_waiting = True
         self._transport.write(next(self._requests))
 
 
@@ -137,7 +156,7 @@ async def _connect(group: Group) -> list[Connection]:
     connections = []
     for number in range(group.connections):
         turn = islice(cycle(requests), number % len(requests), None)
-        connection = Connection(turn, group.times or -1)
+        connection = Connection(turn, times=group.times or -1, every=_one_turn(group))
         await loop.create_connection(lambda made=connection: made, "127.0.0.1", group.port)  # type: ignore[misc]
         connections.append(connection)
     return connections
@@ -146,7 +165,7 @@ async def _connect(group: Group) -> list[Connection]:
 async def _drive(group: Group, connections: list[Connection], started: float) -> float:
     """Return how many seconds passed until the last answer."""
     until = started + group.seconds if group.seconds else float("inf")
-    gap = group.arriving_over / len(connections)
+    gap = (group.arriving_over or _one_turn(group)) / len(connections)
     for number, connection in enumerate(connections):
         if gap and (early := started + number * gap - time.perf_counter()) > 0:
             await asyncio.sleep(early)
@@ -158,6 +177,11 @@ async def _drive(group: Group, connections: list[Connection], started: float) ->
         if connection.is_over in missing:
             connection.give_up()
     return time.perf_counter() - started
+
+
+def _one_turn(group: Group) -> float:
+    """Return the seconds in which each connection of a group with a rate has its turn once."""
+    return group.connections / group.rate if group.rate else 0.0
 
 
 def _ends_by_itself(group: Group) -> bool:

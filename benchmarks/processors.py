@@ -7,9 +7,9 @@ database stands for one on another machine: what it computes is not counted as t
 import os
 from pathlib import Path
 
-_ALL = sorted(os.sched_getaffinity(0))
-SERVER = _ALL[0]
-OTHERS = _ALL[-1]
+ALL = sorted(os.sched_getaffinity(0))
+SERVER = ALL[0]
+OTHERS = ALL[-1]
 
 
 def stay_with_the_others() -> None:
@@ -24,7 +24,7 @@ def alone(command: list[str]) -> list[str]:
 
 def anywhere(command: list[str]) -> list[str]:
     """Return the command that runs `command` on all processors."""
-    return ["taskset", "-c", ",".join(map(str, _ALL)), *command]
+    return ["taskset", "-c", ",".join(map(str, ALL)), *command]
 
 
 def busy_seconds(processor: int) -> float:

@@ -6,8 +6,7 @@ from typing import Any
 
 from benchmarks.arithmetic import Target
 
-WIDTH = 100
-_FIRST_COLUMN = 26
+_MARGIN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Figure:
         verdict = "yes" if self.target.is_met_by(self.value) else "NO"
         least, most = self.target.at_least, self.target.at_most
         sign, bound = (">=", least) if least is not None else ("<=", most)
-        return f"{value} ({sign}{bound:.{self.decimals}f} {verdict})"
+        return f"{value} {sign} {bound:.{self.decimals}f} {verdict}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +50,19 @@ class Section:
     rows: list[Row] = field(default_factory=list)
 
     def lines(self) -> Iterator[str]:
-        """Yield the section as plain text, at most `WIDTH` wide where headings allow it."""
+        """Yield the section as plain text, a column for each figure."""
         yield self.title
         headings = list(dict.fromkeys(one.heading for row in self.rows for one in row.figures))
         cells = [{one.heading: str(one) for one in row.figures} for row in self.rows]
         widths = [
             max(len(heading), *(len(row.get(heading, "")) for row in cells)) for heading in headings
         ]
-        first = max([_FIRST_COLUMN, *(len(row.of) + 2 for row in self.rows)])
+        first = max(len(row.of) for row in self.rows) + _MARGIN
         columns = list(zip(headings, widths, strict=True))
         yield " " * first + "  ".join(heading.rjust(width) for heading, width in columns)
         for row, cell in zip(self.rows, cells, strict=True):
             shown = "  ".join(cell.get(heading, "").rjust(width) for heading, width in columns)
-            yield f"  {row.of}".ljust(first) + shown
+            yield (f"  {row.of}".ljust(first) + shown).rstrip()
 
     def as_json(self) -> Iterator[dict[str, Any]]:
         """Yield each figure as an object of its own."""

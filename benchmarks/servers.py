@@ -3,8 +3,10 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from benchmarks import processors
 from tests.serving import Server, Servers
@@ -15,14 +17,18 @@ _BARE = Path(__file__).parent / "bare.py"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that answers; `started_in` is the seconds until it first did."""
+    """A server that is ready, and when it was started (`time.perf_counter`)."""
 
     server: Server
-    started_in: float
+    started: float
 
     @property
     def port(self) -> int:
         return self.server.port
+
+    def age(self) -> float:
+        """Return the seconds since it was started."""
+        return time.perf_counter() - self.started
 
     def cpu_seconds(self) -> float:
         """Return the processor time that the server has used, all its processes included."""
@@ -37,6 +43,20 @@ class Running:
     def peak_mib(self) -> float:
         """Return the most memory that the server has ever held."""
         return self._status("VmHWM:")
+
+    def threads(self) -> int:
+        """Return how many threads the server has."""
+        return sum(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in self._pids())
+
+    def open_files(self) -> list[str]:
+        """Return what each file handle of the server leads to."""
+        handles = (one for pid in self._pids() for one in Path(f"/proc/{pid}/fd").iterdir())
+        leading = []
+        for handle in handles:
+            # It may be closed by now.
+            with suppress(FileNotFoundError):
+                leading.append(str(handle.readlink()))
+        return leading
 
     def stop(self) -> None:
         self.server.kill()
@@ -54,7 +74,7 @@ class Running:
 
 
 class Starter:
-    """Starts servers, and stops all that are left at the end."""
+    """Starts servers; a context manager that stops what is left of them."""
 
     def __init__(self, folder: Path, stub: StubProvider) -> None:
         self._servers = Servers(folder, stub)
@@ -82,14 +102,17 @@ class Starter:
         command = [sys.executable, str(_BARE)]
         return self._start(command, is_alone=True, settings={"ANSWER": answer})
 
-    def stop(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._servers.stop()
 
     def _start(self, command: list[str], *, is_alone: bool, settings: dict[str, object]) -> Running:
         bound = processors.alone(command) if is_alone else processors.anywhere(command)
         started = time.perf_counter()
         server = self._servers.begin_bare(*bound, **settings).wait_until_ready()
-        return Running(server, time.perf_counter() - started)
+        return Running(server, started)
 
 
 def _children(pid: int) -> list[int]:

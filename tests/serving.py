@@ -3,7 +3,6 @@
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,9 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from tests.ports import number_of, reserved_port
 from tests.stub.client import StubProvider
 
-PATIENCE_SECONDS = 30.0
+# Nothing waits for so long but what never comes: a loaded machine takes 20 s to start a server.
+PATIENCE_SECONDS = 120.0
 _POLL_SECONDS = 0.01
 
 
@@ -23,7 +24,8 @@ class Server:
 
     def __init__(self, command: list[str], environment: Mapping[str, str], folder: Path) -> None:
         folder.mkdir(parents=True)
-        self.port = _free_port()
+        self._port_keeper = reserved_port()
+        self.port = number_of(self._port_keeper)
         self._log = folder / "stderr"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -57,6 +59,7 @@ class Server:
         """kill -9, all workers included."""
         self._signal(signal.SIGKILL)
         self._process.wait()
+        self._port_keeper.close()
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
@@ -148,8 +151,3 @@ def until(happens: Callable[[], bool]) -> float:
         assert time.monotonic() - started < PATIENCE_SECONDS, "it did not happen in time"
         time.sleep(_POLL_SECONDS)
     return time.monotonic() - started
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -15,12 +15,13 @@ from benchmarks.servers import Running
 
 BARE = "bare"
 _CROWD = 64
-_CROWDS = (1, 16, _CROWD, 256, 1000)
-_QUICK_CROWDS = (1, _CROWD, 256, 1000)
+_MANY = 256
+_CROWDS = (1, 16, _CROWD, _MANY, 1000)
+_QUICK_CROWDS = (1, _CROWD, _MANY, 1000)
 # The least share of the bare framework's rate, by connections.
 _TO_BARE = {_CROWD: 1.2, 1000: 0.65}
 # The least share of its own rate at 64 connections.
-_TO_OWN = {256: 0.85}
+_TO_FEW = 0.85
 _OVERHEAD_MS = 0.3
 _COMMITS = 200
 
@@ -48,6 +49,7 @@ def hits(bench: Bench) -> Iterator[Section]:
     for server in servers.values():
         server.stop()
     yield _crowds(taken)
+    yield _growing(taken)
     yield _alone(taken[1], commits)
 
 
@@ -63,22 +65,47 @@ def _crowds(taken: dict[int, Rounds]) -> Section:
     for crowd, rounds in taken.items():
         for name in rounds:
             figures = medians(rounds[name])
-            rows.append(
-                Row(
-                    f"{crowd} {name}",
-                    (
-                        Figure("rate", figures.rate, "1/s", decimals=0),
-                        Figure("p50", figures.p50_ms, "ms", decimals=2),
-                        _p99(crowd, name, rounds),
-                        Figure("CPU", figures.cpu_us, "us", decimals=0),
-                        Figure("others", figures.others * 100, "%", decimals=0),
-                        Figure("errors", figures.errors, decimals=0),
-                        *_shares(crowd, name, taken),
-                    ),
-                )
-            )
+            row = [
+                Figure("rate", figures.rate, "1/s", decimals=0),
+                Figure("p50", figures.p50_ms, "ms", decimals=2),
+                _p99(crowd, name, rounds),
+                Figure("CPU", figures.cpu_us, "us", decimals=0),
+                Figure("others", figures.others * 100, "%", decimals=0),
+            ]
+            if name != BARE:
+                share = ratio(_rates(rounds[name]), _rates(rounds[BARE]))
+                row.append(Figure("x bare", share, "", _at_least(_TO_BARE.get(crowd)), decimals=2))
+            rows.append(Row(f"{crowd} {name}", tuple(row)))
     title = "Hits by number of connections, beside the bare framework"
     return Section(measure="hits", title=title, rows=rows)
+
+
+def _growing(taken: dict[int, Rounds]) -> Section:
+    rows = []
+    for name in taken[_CROWD]:
+        few, many = _rates(taken[_CROWD][name]), _rates(taken[_MANY][name])
+        kept = ratio(many, few)
+        target = None if name == BARE else Target(at_least=_TO_FEW)
+        errors = sum(one.errors for rounds in taken.values() for one in rounds[name])
+        rows.append(
+            Row(
+                name,
+                (
+                    Figure(f"{_MANY} x {_CROWD}", kept, "", target, decimals=2),
+                    Figure("errors", errors, "", Target(at_most=0), decimals=0),
+                ),
+            )
+        )
+    title = f"The rate at {_MANY} connections to that at {_CROWD}, and errors of all"
+    return Section(measure="hits", title=title, rows=rows)
+
+
+def _rates(figures: list[Figures]) -> list[float]:
+    return [one.rate for one in figures]
+
+
+def _at_least(bound: float | None) -> Target | None:
+    return None if bound is None else Target(at_least=bound)
 
 
 def _p99(crowd: int, name: str, rounds: Rounds) -> Figure:
@@ -86,20 +113,6 @@ def _p99(crowd: int, name: str, rounds: Rounds) -> Figure:
     if crowd == _CROWD and name != BARE:
         target = Target(at_most=medians(rounds[BARE]).p99_ms)
     return Figure("p99", medians(rounds[name]).p99_ms, "ms", target)
-
-
-def _shares(crowd: int, name: str, taken: dict[int, Rounds]) -> Iterator[Figure]:
-    """Yield the rate as shares of the bare framework's, and of its own at 64 connections."""
-    if name == BARE:
-        return
-    rates = [one.rate for one in taken[crowd][name]]
-    bare = [one.rate for one in taken[crowd][BARE]]
-    to_bare = Target(at_least=_TO_BARE[crowd]) if crowd in _TO_BARE else None
-    yield Figure("x bare", ratio(rates, bare), target=to_bare, decimals=2)
-    if crowd in _TO_OWN:
-        own = [one.rate for one in taken[_CROWD][name]]
-        kept = Target(at_least=_TO_OWN[crowd])
-        yield Figure(f"x at {_CROWD}", ratio(rates, own), target=kept, decimals=2)
 
 
 def _alone(rounds: Rounds, commits: dict[str, list[float]]) -> Section:

@@ -221,6 +221,7 @@ class Process:
                 close()
         self.liveness.close()
         self.database.close()
+        log.drain()
 
 
 def configured_providers(settings: Settings) -> dict[str, Provider]:

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,8 @@ from tests.contracts.asking import (
     http_provider,
     streamed,
 )
+from tests.ports import number_of, reserved_port
+from tests.serving import PATIENCE_SECONDS, until
 from tests.stub.client import StubProvider
 
 
@@ -89,16 +92,18 @@ class TestConnections:
     def test_calls_wait_for_the_server_side_by_side(
         self, provider: Provider, ask: Ask, stub: StubProvider
     ) -> None:
-        stub.will(*["slow=0.5"] * 3)
+        stub.will(*["held=start"] * 3)
         calls = [
             threading.Thread(target=ask, args=(provider, asked_of(provider))) for _ in range(3)
         ]
         for call in calls:
             call.start()
+
+        until(lambda: stub.state()["running"] == 3)
+
+        stub.let_go()
         for call in calls:
             call.join()
-
-        assert stub.max_running() == 3
 
     def test_a_redirect_is_not_followed(
         self, provider: Provider, ask: Ask, stub: StubProvider
@@ -139,11 +144,10 @@ class TestHttpProviderOnItsOwn:
         provider.close()
 
     def test_a_call_that_cannot_be_made_was_not_paid(self, name: str, ask: Ask) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        provider = http_provider(name, base_url=url)
+        with reserved_port() as closed:
+            provider = http_provider(name, base_url=f"http://127.0.0.1:{number_of(closed)}")
 
-        error = failure(ProviderUnavailableError, ask, provider)
+            error = failure(ProviderUnavailableError, ask, provider)
 
         assert (error.reason, error.may_be_paid) == ("connect", False)
         provider.close()
@@ -151,13 +155,20 @@ class TestHttpProviderOnItsOwn:
     def test_a_resolver_that_hangs_is_not_waited_for(
         self, name: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        silent = threading.Event()
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: silent.wait(5) and [])
+        silent, has_spoken = threading.Event(), threading.Event()
+
+        def getaddrinfo(*_: object, **__: object) -> list[Any]:
+            silent.wait(PATIENCE_SECONDS)
+            has_spoken.set()
+            return []
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
         provider = http_provider(name, base_url="http://provider.invalid")
         provider.warm()
 
-        error = failure(ProviderUnavailableError, ask, provider, seconds=0.3)
+        error = failure(ProviderUnavailableError, ask, provider, seconds=TOO_SOON_SECONDS)
 
+        assert not has_spoken.is_set()
         silent.set()
         assert (error.reason, error.may_be_paid) == ("connect", False)
         provider.close()

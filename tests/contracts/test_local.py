@@ -13,6 +13,7 @@ from askonce.core.ports import Provider
 from askonce.providers import local
 from askonce.providers.local import LocalProvider
 from tests.contracts.asking import CLOCK, Ask, asked_of, completed
+from tests.serving import PATIENCE_SECONDS
 
 
 @pytest.mark.skipif(not local.is_installed(), reason="the embedded model is not installed")
@@ -22,12 +23,12 @@ class TestLocal:
         return providers["local"]
 
     def test_costs_nothing(self, embedded: Provider) -> None:
-        assert completed(embedded, asked_of(embedded), 30).cost == Decimal(0)
+        assert completed(embedded, asked_of(embedded)).cost == Decimal(0)
 
     def test_gives_the_same_answer_again(self, embedded: Provider, ask: Ask) -> None:
         question = asked_of(embedded, text="Why is the sky blue?")
 
-        answers = {ask(embedded, question, 30).text for _ in range(3)}
+        answers = {ask(embedded, question).text for _ in range(3)}
 
         assert len(answers) == 1
 
@@ -35,11 +36,13 @@ class TestLocal:
         question = asked_of(embedded, output_schema='{"type": "nonsense"}')
 
         with pytest.raises(ProviderRejectedError):
-            ask(embedded, question, 30)
+            ask(embedded, question)
 
     def test_is_busy_when_no_slot_is_free_by_the_deadline(self, embedded: Provider) -> None:
         question = asked_of(embedded, text="Count.", max_output_tokens=2000)
-        running = [embedded.stream(question, Deadline.after(30, CLOCK)) for _ in range(2)]
+        running = [
+            embedded.stream(question, Deadline.after(PATIENCE_SECONDS, CLOCK)) for _ in range(2)
+        ]
         for stream in running:
             next(stream)
 
@@ -52,9 +55,9 @@ class TestLocal:
 
     def test_can_be_asked_again_after_it_was_closed(self, ask: Ask) -> None:
         embedded = LocalProvider()
-        ask(embedded, asked_of(embedded), 30)
+        ask(embedded, asked_of(embedded))
 
         embedded.close()
 
-        assert ask(embedded, asked_of(embedded), 30).text
+        assert ask(embedded, asked_of(embedded)).text
         embedded.close()

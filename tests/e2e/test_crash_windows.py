@@ -10,10 +10,10 @@ import pytest
 from tests.e2e.asking import analyze, get, history, question, under_way
 from tests.e2e.outages import Postgres, own_postgres
 from tests.e2e.records import outcomes
-from tests.serving import Servers, until
+from tests.serving import PATIENCE_SECONDS, Servers, until
 from tests.stub.client import StubProvider
 
-PAID = "Will this be paid for twice? [[slow=1]]"
+PAID = "Will this be paid for twice? [[held=start]]"
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def postgres(tmp_path: Path) -> Iterator[Postgres]:
 @contextmanager
 def locked(sqlite_url: str) -> Iterator[None]:
     """Let another program keep SQLite's write lock."""
-    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as other:
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), PATIENCE_SECONDS)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
 
@@ -38,6 +38,7 @@ def test_an_answer_that_came_before_a_kill_is_there_after_the_restart(
     with under_way(question(server, PAID)):
         until(lambda: len(stub.calls()) == 1)
         with locked(sqlite_url):
+            stub.let_go()
             until(lambda: bool(servers.spooled()))
             server.kill()
     successor = servers.start(sqlite_url)
@@ -61,6 +62,7 @@ def test_a_waiter_gets_the_answer_that_its_leader_died_with(
         until(lambda: len(stub.calls()) == 1)
         with under_way(question(waiter, PAID, user="wim")) as replies:
             with locked(sqlite_url):
+                stub.let_go()
                 until(lambda: bool(servers.spooled()))
                 leader.kill()
             reply = replies()[0]
@@ -80,6 +82,7 @@ def test_an_answer_outlives_process_and_database(
     with under_way(question(server, PAID)):
         until(lambda: len(stub.calls()) == 1)
         postgres.crash()
+        stub.let_go()
         until(lambda: bool(servers.spooled()))
         server.kill()
     postgres.start()
@@ -98,6 +101,7 @@ def test_an_answer_comes_home_without_a_restart_when_the_database_is_back(
     with under_way(question(server, PAID)) as replies:
         until(lambda: len(stub.calls()) == 1)
         postgres.crash()
+        stub.let_go()
         reply = replies()[0]
     postgres.start()
     until(lambda: get(server, "/history/ann").status == 200 and bool(history(server)))
@@ -117,8 +121,8 @@ def test_calls_that_a_killed_process_left_open_are_booked_at_the_next_start(
     server, living = servers.start(database_url), servers.start(database_url)
 
     with (
-        under_way(question(server, "Who dies? [[slow=20]]")),
-        under_way(question(living, "Who lives? [[slow=20]]")),
+        under_way(question(server, "Who dies? [[held=start]]")),
+        under_way(question(living, "Who lives? [[held=start]]")),
     ):
         until(lambda: len(stub.calls()) == 2)
         server.kill()

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.asking import analyze, get, history, question, under_way
 from tests.e2e.outages import Postgres, own_postgres
 from tests.e2e.records import outcomes
-from tests.serving import Servers, until
+from tests.serving import PATIENCE_SECONDS, Servers, until
 from tests.stub.client import StubProvider
 
 
@@ -44,9 +44,10 @@ def test_an_answer_that_comes_while_postgresql_restarts_is_kept_and_given(
 ) -> None:
     server = servers.start(postgres.url)
 
-    with under_way(question(server, "Will it be lost? [[slow=1]]")) as replies:
+    with under_way(question(server, "Will it be lost? [[held=start]]")) as replies:
         until(lambda: len(stub.calls()) == 1)
         postgres.crash()
+        stub.let_go()
         until(lambda: stub.state()["running"] == 0)
         postgres.start()
         reply = replies()[0]
@@ -77,7 +78,7 @@ def test_tells_that_another_program_keeps_sqlite_locked_and_recovers_by_itself(
     server = servers.start(sqlite_url)
     analyze(server, "What is known?")
 
-    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as other:
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), PATIENCE_SECONDS)) as other:
         other.execute("BEGIN IMMEDIATE")
         locked = analyze(server, "What is known?")
         read = get(server, "/history/ann")

@@ -70,9 +70,10 @@ def test_an_answer_for_which_there_was_no_room_is_kept_when_there_is(
 ) -> None:
     server = servers.start(disk.url, ASKONCE_SPOOL=disk.spool)
 
-    with under_way(question(server, "Is there room? [[slow=1]]")) as replies:
+    with under_way(question(server, "Is there room? [[held=start]]")) as replies:
         until(lambda: len(stub.calls()) == 1)
         disk.fill()
+        stub.let_go()
         until(lambda: "spool_not_usable" in server.log())
         disk.free()
         reply = replies()[0]

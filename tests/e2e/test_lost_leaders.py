@@ -9,14 +9,17 @@ from tests.e2e.records import attempts, outcomes
 from tests.serving import Server, Servers, until
 from tests.stub.client import StubProvider
 
-# The first call for it takes longer than anybody waits here, the second one no time.
-SLOW_ONCE = "Who answers this? [[slow=20 times=1]]"
-SLOW_ALWAYS = "Who survives this? [[slow=20]]"
-SLOW_AND_SURE = "Who has patience? [[slow=2]]"
+# The first call for it goes on for longer than anybody waits here, the second one takes no time.
+SLOW_ONCE = "Who answers this? [[held=start times=1]]"
+SLOW_ALWAYS = "Who survives this? [[held=start]]"
+# Longer than a lively lease with its grace.
+SLOW_AND_SURE = "Who has patience? [[slow=4]]"
 
-LIVELY = {"ASKONCE_HEARTBEAT": 0.2, "ASKONCE_LEASE": 0.6}
-# A process that is frozen while it beats would keep its place as SQLite's one writer.
-SILENT = {"ASKONCE_HEARTBEAT": 60, "ASKONCE_LEASE": 120}
+# Who is not heard of for 2.25 s is replaced: long enough for a machine that stalls.
+LIVELY = {"ASKONCE_HEARTBEAT": 0.5, "ASKONCE_LEASE": 1}
+# Nobody waits for such a lease to end. And a process that is frozen while it beats would keep its
+# place as SQLite's one writer.
+SILENT = {"ASKONCE_HEARTBEAT": 1800, "ASKONCE_LEASE": 3600}
 
 Replies = Callable[[], list[Reply]]
 
@@ -37,17 +40,16 @@ def led_and_waited_for(
 def test_a_waiter_takes_over_from_a_killed_leader(
     servers: Servers, stub: StubProvider, database_url: str
 ) -> None:
-    leader, waiter = servers.start(database_url), servers.start(database_url)
+    leader = servers.start(database_url, **SILENT)
+    waiter = servers.start(database_url, **SILENT)
     before = [analyze(server, f"Asked at {server.port}").json for server in (leader, waiter)]
 
     with led_and_waited_for(leader, waiter, SLOW_ONCE, stub) as (_, replies):
         leader.kill()
-        took = until(lambda: len(stub.calls()) == 4)
+        until(lambda: len(stub.calls()) == 4)
         reply = replies()[0]
 
     assert (reply.status, reply.json["cached"]) == (200, False)
-    # Waiting for the lease alone would take more than five seconds.
-    assert took < 2
     assert [row["id"] for row in history(waiter, "wim")] == [reply.json["id"]]
     assert [row["id"] for row in history(waiter)] == [row["id"] for row in reversed(before)]
     assert [(attempt.outcome, attempt.reason) for attempt in attempts(database_url)[2:]] == [
@@ -59,7 +61,7 @@ def test_a_waiter_takes_over_from_a_killed_leader(
 def test_who_comes_after_a_killed_leader_takes_over_too(
     servers: Servers, stub: StubProvider, sqlite_url: str
 ) -> None:
-    leader, later = servers.start(sqlite_url), servers.start(sqlite_url)
+    leader, later = servers.start(sqlite_url, **SILENT), servers.start(sqlite_url, **SILENT)
 
     with under_way(question(leader, SLOW_ONCE)):
         until(lambda: len(stub.calls()) == 1)
@@ -67,7 +69,6 @@ def test_who_comes_after_a_killed_leader_takes_over_too(
     reply = analyze(later, SLOW_ONCE)
 
     assert reply.status == 200
-    assert reply.seconds < 5
     assert outcomes(sqlite_url) == ["unknown", "answered"]
 
 
@@ -109,11 +110,12 @@ def test_a_frozen_leader_is_replaced_and_cannot_change_the_answer_that_was_given
 ) -> None:
     leader = servers.start(database_url, **SILENT)
     waiter = servers.start(database_url, **LIVELY)
-    text = "Who wakes up too late? [[slow=2 times=1]]"
+    text = "Who wakes up too late? [[held=start times=1]]"
 
     with led_and_waited_for(leader, waiter, text, stub) as (leaders, waiters):
         leader.freeze()
         given = waiters()[0]
+        stub.let_go()
         until(lambda: stub.state()["running"] == 0)
         leader.wake()
         woken = leaders()[0]

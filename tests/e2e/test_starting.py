@@ -57,7 +57,7 @@ def test_with_no_setting_at_all_the_embedded_model_answers(servers: Servers) -> 
     assert (first.json["provider"], first.json["cached"]) == ("local", False)
     assert (second.json["result"], second.json["cached"]) == (first.json["result"], True)
     assert second.headers["cache-status"].startswith("askonce; hit; ttl=86")
-    assert second.seconds < 0.5
+    assert second.seconds < 5
 
 
 def test_a_wheel_brings_all_that_it_needs(servers: Servers, tmp_path: Path) -> None:

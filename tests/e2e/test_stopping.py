@@ -65,7 +65,7 @@ def test_who_asks_again_after_hanging_up_joins_the_call(
     servers: Servers, stub: StubProvider, sqlite_url: str
 ) -> None:
     server = servers.start(sqlite_url)
-    text = "Will the answer be there? [[slow=1]]"
+    text = "Will the answer be there? [[slow=3]]"
 
     hang_up(server, text, stub)
     again = analyze(server, text)

@@ -55,7 +55,7 @@ class FakeProvider:
     def let_go(self) -> None:
         self._may_answer.set()
 
-    def wait_for_calls(self, number: int, seconds: float = 5.0) -> None:
+    def wait_for_calls(self, number: int, seconds: float = 60.0) -> None:
         """Wait until so many calls have been made.
 
         Raises:

@@ -15,6 +15,7 @@ from askonce.core.errors import ProviderUnavailableError
 from askonce.db.rows import IdempotencyRow
 from tests.fakes.provider import FakeProvider
 from tests.http.conftest import Service
+from tests.serving import until
 
 
 def ask(
@@ -187,8 +188,7 @@ def test_a_claim_that_comes_late_finds_what_its_key_was_answered_with(
         users.submit(busy.client.post, "/analyze/ann", json={"text": "x", "provider": "openai"})
         busy.openai.wait_for_calls(1)
         late = users.submit(ask, busy.client, cache_control="no-cache")
-        while not keys(busy):
-            pass
+        until(lambda: keys(busy) > 0)
         first = ask(quick.client, cache_control="no-cache")
         busy.openai.let_go()
 

@@ -1,6 +1,7 @@
 """The one writer: many works, one commit, and a failure takes only its own work down."""
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 import pytest
@@ -48,7 +49,7 @@ def test_works_that_wait_together_are_committed_together(database: SqlDatabase) 
     futures = [ledger.write(note) for _ in range(50)]
     may_go.set()
 
-    assert len({future.result(10) for future in futures}) == 50
+    assert len({future.result(60) for future in futures}) == 50
     assert len(transactions) == 1
     ledger.close()
 
@@ -66,9 +67,9 @@ def test_a_broken_work_takes_only_itself_down(database: SqlDatabase) -> None:
     before, broken, after = ledger.write(add), ledger.write(fail), ledger.write(add)
     may_go.set()
 
-    assert before.result(10) != after.result(10)
+    assert before.result(60) != after.result(60)
     with pytest.raises(LookupError):
-        broken.result(10)
+        broken.result(60)
     assert rows(database) == 2
     ledger.close()
 
@@ -76,7 +77,7 @@ def test_a_broken_work_takes_only_itself_down(database: SqlDatabase) -> None:
 def test_what_is_resolved_is_committed(database: SqlDatabase) -> None:
     ledger = GroupCommitLedger(database)
 
-    ledger.write(add).result(10)
+    ledger.write(add).result(60)
 
     assert rows(database) == 1
     ledger.close()
@@ -97,9 +98,81 @@ def test_a_locked_database_is_our_own_error(sqlite_url: str) -> None:
     ledger = GroupCommitLedger(waiter)
 
     with holder.transaction(), pytest.raises(DatabaseUnavailableError):
-        ledger.write(add).result(10)
+        ledger.write(add).result(60)
 
-    assert ledger.write(add).result(10) == 1
+    assert ledger.write(add).result(60) == 1
     ledger.close()
     holder.close()
     waiter.close()
+
+
+def test_items_of_one_kind_are_written_with_one_run(database: SqlDatabase) -> None:
+    ledger = GroupCommitLedger(database)
+    is_held, may_go = threading.Event(), threading.Event()
+    runs: list[list[int]] = []
+
+    def hold(_: SqlTransaction) -> None:
+        is_held.set()
+        may_go.wait()
+
+    def double(_: SqlTransaction, numbers: Sequence[int]) -> list[int]:
+        runs.append(list(numbers))
+        return [2 * number for number in numbers]
+
+    ledger.write(hold)
+    is_held.wait()
+    doubled = [ledger.write_together(double, number) for number in range(5)]
+    may_go.set()
+
+    assert [future.result(10) for future in doubled] == [0, 2, 4, 6, 8]
+    assert runs == [[0, 1, 2, 3, 4]]
+    ledger.close()
+
+
+def test_an_item_that_fails_takes_only_itself_down(database: SqlDatabase) -> None:
+    ledger = GroupCommitLedger(database)
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def hold(_: SqlTransaction) -> None:
+        is_held.set()
+        may_go.wait()
+
+    def add_all(tx: SqlTransaction, numbers: Sequence[int]) -> list[int]:
+        ids = [add(tx) for _ in numbers]
+        if 1 in numbers:
+            raise LookupError
+        return ids
+
+    ledger.write(hold)
+    is_held.wait()
+    first, broken, last = (ledger.write_together(add_all, number) for number in range(3))
+    may_go.set()
+
+    assert first.result(10) != last.result(10)
+    with pytest.raises(LookupError):
+        broken.result(10)
+    assert rows(database) == 2
+    ledger.close()
+
+
+def test_works_of_a_kind_see_nothing_that_their_batch_may_yet_undo(database: SqlDatabase) -> None:
+    ledger = GroupCommitLedger(database)
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def hold(_: SqlTransaction) -> None:
+        is_held.set()
+        may_go.wait()
+
+    def count(tx: SqlTransaction, items: Sequence[None]) -> list[int]:
+        found = tx.connection.execute(select(func.count()).select_from(AnswerRow)).scalar_one()
+        return [found for _ in items]
+
+    ledger.write(hold)
+    is_held.wait()
+    added = ledger.write(add)
+    counted = ledger.write_together(count, None)
+    may_go.set()
+
+    added.result(10)
+    assert counted.result(10) == 0
+    ledger.close()

@@ -17,6 +17,7 @@ from tests.databases import migrate
 from tests.examples import ALICE, ANY_FRESH, CALLER, DAY, KEY, NOW
 from tests.examples import a_question as question
 from tests.examples import an_answer as answer
+from tests.serving import PATIENCE_SECONDS
 
 OURS = {"answers", "analyses", "flights", "attempts", "idempotency_keys"}
 
@@ -73,7 +74,7 @@ def test_processes_that_start_at_once_migrate_once(empty_database_url: str) -> N
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(PATIENCE_SECONDS)
 
     assert [process.exitcode for process in processes] == [0] * 4
     database = SqlDatabase(empty_database_url)

@@ -28,29 +28,35 @@ A line is at most one mode and any options:
     quota, too-long         the vendor's word for no money left, and for too long a question
 
     slow=S                  seconds before anything is sent
+    held=start              nothing is sent until `POST /_let_go`; after it, calls are held no more
+    held=middle             the same for the second half of a stream
     every=S                 seconds between the bytes of a trickle and between pings (0.1)
     times=N                 only the first N calls with this question, the later ones are ok
     cached=N                tokens of the question that came from the vendor's prompt cache
     text=…                  the answer's text; takes the rest of the line
     NAME=VALUE              any other: a response header, `_` for a blank (retry-after=2)
 
-`GET /_calls` tells what was asked (`calls`, `running`, `max_running`), `POST /_reset` forgets all.
+`GET /_calls` tells what was asked (`calls`, `running`, `max_running`), `POST /_reset` forgets all
+and lets all go.
 """
 
 import argparse
-import signal
-import sys
+import asyncio
 
 from tests.stub.server import StubServer
+
+
+async def serve(port: int) -> None:
+    """Say where, and answer there until killed."""
+    server = await StubServer().listen(port)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201
+    await server.serve_forever()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.stub")
     parser.add_argument("--port", type=int, default=0)
-    server = StubServer(parser.parse_args().port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    print(f"http://127.0.0.1:{server.server_port}", flush=True)  # noqa: T201
-    server.serve_forever(poll_interval=0.1)
+    asyncio.run(serve(parser.parse_args().port))
 
 
 if __name__ == "__main__":

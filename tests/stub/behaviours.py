@@ -1,5 +1,6 @@
 """What one call to the stub provider shall do, written in a line of words."""
 
+import asyncio
 import re
 import threading
 from collections import Counter, deque
@@ -7,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-_OPTIONS: dict[str, Callable[[str], float]] = {
+_OPTIONS: dict[str, Callable[[str], float | str]] = {
     "slow": float,
     "every": float,
     "times": int,
     "cached": int,
+    "held": str,
 }
 _IN_TEXT = re.compile(r"\[\[(.+?)\]\]", re.DOTALL)
 
@@ -23,6 +25,7 @@ class Behaviour:
     mode: str = "ok"
     slow: float = 0.0
     every: float = 0.1
+    held: str = ""
     times: int | None = None
     cached: int = 0
     text: str | None = None
@@ -51,12 +54,21 @@ class Script:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._may_go_on = asyncio.Event()
         self.forget()
 
     def forget(self) -> None:
+        self.let_go()
         with self._lock:
             self._waiting: deque[str] = deque()
             self._seen: Counter[str] = Counter()
+            self._may_go_on = asyncio.Event()
+
+    def let_go(self) -> None:
+        self._may_go_on.set()
+
+    async def wait_until_let_go(self) -> None:
+        await self._may_go_on.wait()
 
     def add(self, lines: list[str]) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 _ROOT = Path(__file__).parents[2]
+_PATIENCE_SECONDS = 60.0
 
 
 class StubProvider:
@@ -43,13 +44,17 @@ class StubProvider:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(timeout=10)
+        self._process.wait(_PATIENCE_SECONDS)
         if self._process.stdout is not None:
             self._process.stdout.close()
 
     def will(self, *lines: str) -> None:
         """Let the next calls do what `lines` say, one call each."""
         self._send("POST", "/_script", list(lines))
+
+    def let_go(self) -> None:
+        """Let all calls go on that are held, and hold none from now on."""
+        self._send("POST", "/_let_go", None)
 
     def reset(self) -> None:
         """Forget the script and all calls."""
@@ -70,7 +75,9 @@ class StubProvider:
 
     def _send(self, method: str, path: str, body: Any) -> Any:
         place = urlsplit(self.url)
-        connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=10)
+        connection = http.client.HTTPConnection(
+            str(place.hostname), place.port, timeout=_PATIENCE_SECONDS
+        )
         try:
             connection.request(method, path, json.dumps(body))
             return json.loads(connection.getresponse().read())

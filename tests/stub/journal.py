@@ -24,7 +24,7 @@ class Journal:
     def forget(self) -> None:
         with self._lock:
             self._calls: list[dict[str, Any]] = []
-            self._running = 0
+            self._running: dict[int, dict[str, Any]] = {}
             self._most = 0
 
     def begin(self, path: str, headers: Any, body: Any) -> dict[str, Any]:
@@ -39,16 +39,17 @@ class Journal:
         with self._lock:
             self._calls.append(call)
             call["number"] = len(self._calls)
-            self._running += 1
-            self._most = max(self._most, self._running)
+            self._running[id(call)] = call
+            self._most = max(self._most, len(self._running))
         return call
 
     def end(self, call: dict[str, Any]) -> None:
         with self._lock:
             call["ended"] = time.time()
-            self._running = max(0, self._running - 1)
+            # A call from before the last reset is not among those that run now.
+            self._running.pop(id(call), None)
 
     def read(self) -> dict[str, Any]:
         with self._lock:
             calls = [dict(call) for call in self._calls]
-            return {"calls": calls, "running": self._running, "max_running": self._most}
+            return {"calls": calls, "running": len(self._running), "max_running": self._most}

@@ -1,12 +1,12 @@
 """The stub provider's HTTP: plays what a behaviour says, down to single bytes and resets."""
 
+import asyncio
 import gzip
 import json
 import socket
 import struct
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import suppress
 from typing import Any
 
 from tests.stub.behaviours import Behaviour, Script
@@ -25,82 +25,101 @@ _TEXTS = {
 _JSON = "application/json"
 _SSE = "text/event-stream; charset=utf-8"
 _CHUNKED = {"transfer-encoding": "chunked"}
+_BACKLOG = 2048
 
 
-class StubServer(ThreadingHTTPServer):
-    """Hundreds of calls at once: a deep backlog, and threads with small stacks."""
+class StubServer:
+    """Speaks to all in one thread: a thousand slow calls are a thousand timers."""
 
-    daemon_threads = True
-    request_queue_size = 2048
-
-    def __init__(self, port: int) -> None:
-        threading.stack_size(256 * 1024)
-        super().__init__(("127.0.0.1", port), Handler)
+    def __init__(self) -> None:
         self.script = Script()
         self.journal = Journal()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent: clients that hang up are what tests are about."""
+    async def listen(self, port: int) -> asyncio.Server:
+        """Begin to answer on a port of this machine (a free one for 0)."""
+        return await asyncio.start_server(self._serve, "127.0.0.1", port, backlog=_BACKLOG)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Clients that hang up are what tests are about.
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await Handler(self, reader, writer).serve()
+        writer.close()
 
 
-class Handler(BaseHTTPRequestHandler):
-    server: StubServer
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class Handler:
+    """One connection, kept alive until a behaviour breaks it off."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        pass
+    def __init__(
+        self, server: StubServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._server = server
+        self._reader = reader
+        self._writer = writer
+        self._is_over = False
 
-    def do_GET(self) -> None:
-        if self.path == "/_calls":
-            self._send_json(200, self.server.journal.read())
+    async def serve(self) -> None:
+        while not self._is_over:
+            head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            first, *lines = head.rstrip().split("\r\n")
+            headers = {
+                name.lower(): value.strip()
+                for name, _, value in (line.partition(":") for line in lines)
+            }
+            body = await self._reader.readexactly(int(headers.get("content-length", 0)))
+            await self._answer_to(first.rpartition(" ")[0], headers, json.loads(body or b"null"))
+
+    async def _answer_to(self, asked: str, headers: dict[str, str], body: Any) -> None:
+        method, _, path = asked.partition(" ")
+        if asked == "GET /_calls":
+            await self._send_json(200, self._server.journal.read())
+        elif asked == "POST /_script":
+            self._server.script.add(body)
+            await self._send_json(200, {})
+        elif asked == "POST /_let_go":
+            self._server.script.let_go()
+            await self._send_json(200, {})
+        elif asked == "POST /_reset":
+            self._server.script.forget()
+            self._server.journal.forget()
+            await self._send_json(200, {})
+        elif method == "POST" and path in VENDORS:
+            await self._call(path, headers, body)
         else:
-            self._send_json(404, {"error": {"type": "not_found_error", "message": "no"}})
+            await self._send_json(404, {"error": {"type": "not_found_error", "message": "no"}})
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"null")
-        if self.path == "/_script":
-            self.server.script.add(body)
-            self._send_json(200, {})
-        elif self.path == "/_reset":
-            self.server.script.forget()
-            self.server.journal.forget()
-            self._send_json(200, {})
-        elif self.path in VENDORS:
-            self._call(VENDORS[self.path], body)
-        else:
-            self._send_json(404, {"error": {"type": "not_found_error", "message": "no"}})
-
-    def _call(self, vendor: Vendor, body: dict[str, Any]) -> None:
-        call = self.server.journal.begin(self.path, self.headers, body)
+    async def _call(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> None:
+        vendor = VENDORS[path]
+        call = self._server.journal.begin(path, headers, body)
         try:
             question = vendor.question(body)
-            wanted = self.server.script.next_for(question)
+            wanted = self._server.script.next_for(question)
             call["mode"] = wanted.mode
-            time.sleep(wanted.slow)
+            await asyncio.sleep(wanted.slow)
+            if wanted.held == "start":
+                await self._server.script.wait_until_let_go()
             said = _said(vendor, body, question, wanted, call["number"])
-            self._play(vendor, wanted, said, is_streamed=bool(body.get("stream")))
-        except OSError:
-            self.close_connection = True
+            await self._play(vendor, wanted, said, is_streamed=bool(body.get("stream")))
         finally:
-            self.server.journal.end(call)
+            self._server.journal.end(call)
 
-    def _play(self, vendor: Vendor, wanted: Behaviour, said: Said, *, is_streamed: bool) -> None:
+    async def _play(
+        self, vendor: Vendor, wanted: Behaviour, said: Said, *, is_streamed: bool
+    ) -> None:
         instead = _instead(vendor, wanted)
         if wanted.mode == "hang":
-            time.sleep(60)
+            await asyncio.sleep(60)
         elif wanted.mode == "reset":
             self._reset()
         elif instead is not None:
-            self._send(*instead)
+            await self._send(*instead)
         elif is_streamed and wanted.mode == "squeezed":
-            self._squeeze(vendor, said)
+            await self._squeeze(vendor, said)
         elif is_streamed:
-            self._stream(vendor, wanted, said)
+            await self._stream(vendor, wanted, said)
         else:
-            self._answer(vendor, wanted, said)
+            await self._answer(vendor, wanted, said)
 
-    def _answer(self, vendor: Vendor, wanted: Behaviour, said: Said) -> None:
+    async def _answer(self, vendor: Vendor, wanted: Behaviour, said: Said) -> None:
         answer = vendor.whole(said, is_failing=wanted.mode == "failed")
         body = json.dumps(answer).encode()
         if wanted.mode == "malformed":
@@ -114,94 +133,102 @@ class Handler(BaseHTTPRequestHandler):
         head = self._head(200, _JSON, {**headers, "content-length": str(len(body))})
         match wanted.mode:
             case "cut":
-                self.wfile.write(head + body[: len(body) // 2])
+                await self._write(head + body[: len(body) // 2])
                 self._reset()
             case "cut-politely":
-                self.wfile.write(head + body[: len(body) // 2])
-                self.close_connection = True
+                await self._write(head + body[: len(body) // 2])
+                self._is_over = True
             case "trickle":
-                self.wfile.write(head)
-                self._trickle(body, wanted.every)
+                await self._write(head)
+                await self._trickle(body, wanted.every)
             case "trickle-head":
-                self._trickle(head + body, wanted.every)
+                await self._trickle(head + body, wanted.every)
             case "endless":
                 head = self._head(200, _JSON, _CHUNKED)
-                self._repeat(head + _chunk(b'{"id": "'), _chunk(b"x" * 4096))
+                await self._repeat(head + _chunk(b'{"id": "'), _chunk(b"x" * 4096))
             case _:
-                self.wfile.write(head + body)
-        self.close_connection |= wanted.mode == "hang-up"
+                await self._write(head + body)
+        self._is_over |= wanted.mode == "hang-up"
 
-    def _stream(self, vendor: Vendor, wanted: Behaviour, said: Said) -> None:
+    async def _stream(self, vendor: Vendor, wanted: Behaviour, said: Said) -> None:
         head = self._head(200, _SSE, {**wanted.headers, **_CHUNKED})
         is_failing = wanted.mode == "failed"
         events = [_chunk(event) for event in vendor.events(said, is_failing=is_failing)]
         middle = len(events) // 2
         match wanted.mode:
             case "cut":
-                self.wfile.write(head + b"".join(events[:middle]))
-                time.sleep(0.05)
+                await self._write(head + b"".join(events[:middle]))
+                await asyncio.sleep(0.05)
                 self._reset()
             case "cut-politely":
-                self.wfile.write(head + b"".join(events[:middle]) + _chunk(b""))
+                await self._write(head + b"".join(events[:middle]) + _chunk(b""))
             case "malformed" | "error-event":
                 half = b'event: message_delta\ndata: {"type": "mess\n\n'
                 broken = _chunk(half if wanted.mode == "malformed" else vendor.broken())
-                self.wfile.write(head + b"".join(events[:middle]) + broken + _chunk(b""))
+                await self._write(head + b"".join(events[:middle]) + broken + _chunk(b""))
             case "pings":
-                self.wfile.write(head + b"".join(events[:middle]))
+                await self._write(head + b"".join(events[:middle]))
                 end = time.monotonic() + 60
                 while time.monotonic() < end:
-                    self.wfile.write(_chunk(b'event: ping\ndata: {"type": "ping"}\n\n'))
-                    time.sleep(wanted.every)
-                self.close_connection = True
+                    await self._write(_chunk(b'event: ping\ndata: {"type": "ping"}\n\n'))
+                    await asyncio.sleep(wanted.every)
+                self._is_over = True
             case "trickle":
-                self.wfile.write(head)
-                self._trickle(b"".join(events), wanted.every)
+                await self._write(head)
+                await self._trickle(b"".join(events), wanted.every)
             case "trickle-head":
-                self._trickle(head, wanted.every)
+                await self._trickle(head, wanted.every)
             case "endless":
-                self._repeat(head + b"".join(events[:middle]), events[middle - 1])
+                await self._repeat(head + b"".join(events[:middle]), events[middle - 1])
             case _:
-                self.wfile.write(head)
-                for event in events:
-                    self.wfile.write(event)
-                self.wfile.write(_chunk(b""))
-        self.close_connection |= wanted.mode == "hang-up"
+                await self._write(head)
+                await self._send_each([*events, _chunk(b"")], is_held=wanted.held == "middle")
+        self._is_over |= wanted.mode == "hang-up"
 
-    def _squeeze(self, vendor: Vendor, said: Said) -> None:
+    async def _squeeze(self, vendor: Vendor, said: Said) -> None:
         events = gzip.compress(b"".join(vendor.events(said, is_failing=False)))
         head = self._head(200, _SSE, {**_CHUNKED, "content-encoding": "gzip"})
-        self.wfile.write(head + _chunk(events) + _chunk(b""))
+        await self._write(head + _chunk(events) + _chunk(b""))
 
-    def _send_json(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
-        self._send(status, _JSON, json.dumps(body).encode(), headers or {})
+    async def _send_each(self, events: list[bytes], *, is_held: bool) -> None:
+        for number, event in enumerate(events):
+            if is_held and number == len(events) // 2:
+                await self._server.script.wait_until_let_go()
+            await self._write(event)
 
-    def _send(self, status: int, kind: str, body: bytes, headers: dict[str, str]) -> None:
-        self.wfile.write(
-            self._head(status, kind, {**headers, "content-length": str(len(body))}) + body
-        )
+    async def _send_json(self, status: int, body: Any) -> None:
+        await self._send(status, _JSON, json.dumps(body).encode(), {})
+
+    async def _send(self, status: int, kind: str, body: bytes, headers: dict[str, str]) -> None:
+        head = self._head(status, kind, {**headers, "content-length": str(len(body))})
+        await self._write(head + body)
 
     def _head(self, status: int, kind: str, headers: dict[str, str]) -> bytes:
         lines = [f"HTTP/1.1 {status} Stub", f"content-type: {kind}", "request-id: req_stub"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
-    def _trickle(self, data: bytes, every: float) -> None:
+    async def _trickle(self, data: bytes, every: float) -> None:
         for byte in data:
-            self.wfile.write(bytes([byte]))
-            time.sleep(every)
+            await self._write(bytes([byte]))
+            await asyncio.sleep(every)
 
-    def _repeat(self, start: bytes, piece: bytes) -> None:
+    async def _repeat(self, start: bytes, piece: bytes) -> None:
         """Go on until the client has had enough."""
-        self.wfile.write(start)
+        await self._write(start)
         while True:
-            self.wfile.write(piece)
+            await self._write(piece)
+
+    async def _write(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
 
     def _reset(self) -> None:
         """Break the connection off so that the client sees ECONNRESET."""
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
+        self._is_over = True
+        line = self._writer.get_extra_info("socket")
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
 
 
 def _instead(vendor: Vendor, wanted: Behaviour) -> tuple[int, str, bytes, dict[str, str]] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 _PIECE = 7
+_MOST_PIECES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,9 @@ class Said:
     tokens_out: int
 
     def pieces(self) -> list[str]:
-        return [self.text[at : at + _PIECE] for at in range(0, len(self.text), _PIECE)]
+        # Tens of thousands of events keep a slow machine busy for longer than a call may take.
+        length = max(_PIECE, len(self.text) // _MOST_PIECES)
+        return [self.text[at : at + length] for at in range(0, len(self.text), length)]
 
 
 def default_text(question: str, number: int) -> str:

@@ -58,7 +58,7 @@ class RequestEdge:
         self, method: str, route: str | None, status: int, request_id: str, started: float
     ) -> None:
         """Log an answer; `started` is what time.perf_counter() gave when it was asked for."""
-        log.info(
+        log.info_often(
             "request_served",
             request_id=request_id,
             method=method,
