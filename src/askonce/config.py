@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     cache_ttl: Annotated[int, Field(ge=0, le=10 * 365 * 86_400)] = 86_400
     cache_scope: Literal["tenant", "user"] = "tenant"
 
+    history_days: Annotated[int, Field(ge=1, le=100 * 366)] | None = None
+    prune_interval: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 3600.0
+
     provider_timeout: Seconds = 30.0
     deadline: Seconds = 60.0
     max_tries: int = Field(default=3, ge=1, le=20)

@@ -4,7 +4,8 @@ import gc
 import random
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 
 from askonce.config import Settings
@@ -35,6 +36,8 @@ from askonce.services.heartbeat import Heartbeat
 from askonce.services.lane import Lane
 from askonce.services.leading import Leader
 from askonce.services.recovery import Recovery
+from askonce.services.retention import Retention
+from askonce.services.sweep import Sweep
 from askonce.services.watch import Watch
 from askonce.telemetry import log
 
@@ -61,6 +64,31 @@ def migrate(settings: Settings) -> None:
         migrating.upgrade(database)
     finally:
         database.close()
+
+
+@contextmanager
+def pruning(settings: Settings) -> Iterator[Retention]:
+    """Give what removes old rows, on connections of its own.
+
+    Raises:
+        ConfigurationError: there is no database of this version at the URL.
+        DatabaseUnavailableError: the database does not answer.
+    """
+    log.configure(settings.log_level)
+    database = SqlDatabase(settings.database_url, pool_size=2)
+    try:
+        if not database.is_there() or not migrating.is_current(database):
+            message = "ASKONCE_DATABASE_URL: there is no database that `askonce serve` has set up"
+            raise ConfigurationError(message)
+        yield _retention(settings, database, SystemClock())
+    finally:
+        database.close()
+
+
+def _retention(settings: Settings, database: SqlDatabase, clock: Clock) -> Retention:
+    days = settings.history_days
+    history = None if days is None else timedelta(days=days)
+    return Retention(database=database, clock=clock, history=history)
 
 
 def build(
@@ -151,6 +179,11 @@ class Process:
         ask_once = AskOnce(
             ledger=self.ledger, flying=flying, clock=clock, deadline_seconds=settings.deadline
         )
+        self.sweep = Sweep(
+            _retention(settings, self.database, clock),
+            seconds=settings.prune_interval,
+            spread=random.SystemRandom().random,
+        )
         self.health = Health(self.database)
         self.parts = http.Parts(
             ask_once=ask_once,
@@ -180,6 +213,7 @@ class Process:
         """Migrate, look for what was left behind, then take requests."""
         migrating.upgrade(self.database)
         self.recovery.start()
+        self.sweep.start()
         # An SDK takes seconds to import: better now than within somebody's first request.
         threading.Thread(target=self._warm, name="warm", daemon=True).start()
         self.door.open()
@@ -209,6 +243,7 @@ class Process:
         """Finish the calls that are being paid for, write what waits, and go."""
         self.drain()
         self.hurry()
+        self.sweep.close()
         self.lane.close()
         self.recovery.close()
         self.watch.close()

@@ -30,6 +30,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import inf
 
+from askonce.core.flights import CLAIMS_PER_MILLISECOND
 from tests.chaos.evidence import NO_CACHE, NO_STORE, Attempt, Evidence, Request
 from tests.chaos.journaling import matched
 from tests.chaos.leases import Lease, by_owner, end_of, has_given_up, leases_of, was_lost
@@ -46,7 +47,8 @@ def acquired_wrongly(evidence: Evidence) -> Iterator[Violation]:
     what the module's docstring asks of it."""
     judge = _Judge(evidence)
     for fingerprint, leases in leases_of(evidence).items():
-        if leases[0].fence != 1 or leases[0].epoch != 1:
+        first = leases[0]
+        if first.fence != first.epoch or first.epoch % CLAIMS_PER_MILLISECOND != 1:
             yield judge.violation("acquired without an attempt", "the first lease", leases[:1])
         for lease in leases:
             if len({attempt.owner for attempt in lease.attempts}) > 1:

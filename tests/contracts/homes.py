@@ -75,7 +75,7 @@ class Home:
 
     def history(self) -> list[str]:
         with self.database.reading() as tx:
-            rows = tx.analyses.newest(CALLER, "alice", HistoryFilter())
+            rows = tx.analyses.newest(CALLER, "alice", HistoryFilter()).items
         return [row.answer.text for row in rows]
 
     def hit(self, now: datetime = NOW) -> str | None:

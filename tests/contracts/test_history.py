@@ -48,7 +48,7 @@ def ids(
     database: SqlDatabase, wanted: HistoryFilter = EVERYTHING, user: str = "alice"
 ) -> list[int]:
     with database.reading() as tx:
-        return [analysis.id for analysis in tx.analyses.newest(CALLER, user, wanted)]
+        return [analysis.id for analysis in tx.analyses.newest(CALLER, user, wanted).items]
 
 
 def count(database: SqlDatabase, table: type[AnswerRow | AnalysisRow | FlightRow]) -> int:

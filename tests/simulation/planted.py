@@ -5,7 +5,16 @@ from datetime import datetime
 
 from sqlalchemy import delete, exists, select, update
 
-from askonce.core.flights import FlightState, Lease, LeaseTimes, Observation, Seen, Verdict
+from askonce.core.caching import Accepted
+from askonce.core.flights import (
+    FlightState,
+    Lease,
+    LeaseTimes,
+    Observation,
+    Seen,
+    Verdict,
+    first_epoch,
+)
 from askonce.db.analyses import SqlAnalyses
 from askonce.db.flights import SqlFlights
 from askonce.db.rows import AnalysisRow, AnswerRow, FlightRow
@@ -113,6 +122,21 @@ class PurgeByDeletion(SqlAnalyses):
         self._connection.execute(delete(AnswerRow).where(AnswerRow.id == answer_id))
 
 
+class CountingFromOne(SqlFlights):
+    """A question's row starts at one, also where it had a row before."""
+
+    def claim(
+        self, fingerprint: bytes, *, tenant: str, owner: str, accepted: Accepted
+    ) -> Lease | None:
+        lease = super().claim(fingerprint, tenant=tenant, owner=owner, accepted=accepted)
+        if lease is None or lease.epoch != first_epoch(accepted.now):
+            return lease
+        self._connection.execute(
+            update(FlightRow).where(FlightRow.fingerprint == fingerprint).values(epoch=1, fence=1)
+        )
+        return Lease(fingerprint=fingerprint, epoch=1, fence=1)
+
+
 class LandingInAnyEpoch(SqlFlights):
     """An answer is kept in whatever epoch the flight is by now."""
 
@@ -138,6 +162,6 @@ PLANTED = {
     "takeover without compare-and-swap": Parts(flights=WithoutCompareAndSwap),
     "no probe phase": Parts(watch=WatchWithoutProbe),
     "one probe only": Parts(watch=WatchWithOneProbe),
-    "purge by deleting the row": Parts(analyses=PurgeByDeletion),
+    "purge by deleting the row": Parts(flights=CountingFromOne, analyses=PurgeByDeletion),
     "landing that ignores the epoch": Parts(flights=LandingInAnyEpoch),
 }

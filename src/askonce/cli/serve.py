@@ -5,21 +5,19 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from askonce.core.errors import AskonceError, ConfigurationError, DatabaseUnavailableError
+from askonce.cli.endings import FAILED, stop, told_in_one_line
+from askonce.core.errors import AskonceError, ConfigurationError
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
 
     from askonce.config import Settings
 
-WRONG_SETTING = 2
-CANNOT_START = 1
 BACKLOG = 4096
 # Longer than load balancers and client pools keep idle connections, so that they close them first.
 KEEP_ALIVE_SECONDS = 75
@@ -34,7 +32,7 @@ def serve(
 ) -> None:
     """Serve over HTTP. Settings come from the environment and .env; options outrank them."""
     _outrank(ASKONCE_HOST=host, ASKONCE_PORT=port, ASKONCE_WORKERS=workers)
-    with _told_in_one_line():
+    with told_in_one_line():
         settings = _settings()
         _allow_many_connections()
         listener = _listen(settings)
@@ -58,17 +56,6 @@ def _outrank(**options: str | int | None) -> None:
     for name, value in options.items():
         if value is not None:
             os.environ[name] = str(value)
-
-
-@contextmanager
-def _told_in_one_line() -> Iterator[None]:
-    """Say what stops the start as a person would, not as a traceback."""
-    try:
-        yield
-    except ConfigurationError as error:
-        _stop(str(error), WRONG_SETTING)
-    except DatabaseUnavailableError:
-        _stop("the database does not answer (ASKONCE_DATABASE_URL)", CANNOT_START)
 
 
 def _settings() -> "Settings":
@@ -103,7 +90,7 @@ def _listen(settings: "Settings") -> socket.socket:
         return socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else "cannot be used"
-        _stop(f"{settings.host} port {settings.port}: {reason} (ASKONCE_PORT)", CANNOT_START)
+        stop(f"{settings.host} port {settings.port}: {reason} (ASKONCE_PORT)", FAILED)
 
 
 def _migrate(settings: "Settings") -> None:
@@ -161,7 +148,7 @@ def _supervise(config: "Config", listener: socket.socket) -> None:
     workers = Supervisor(config, sockets=[listener])
     workers.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes):
-        raise typer.Exit(CANNOT_START)
+        raise typer.Exit(FAILED)
 
 
 def app_of_only_process() -> object:
@@ -199,8 +186,3 @@ def _app(*, is_alone: bool) -> object:
 def _grace(settings: "Settings") -> float:
     """Return how many seconds a process that was told to end may take for what is running."""
     return settings.deadline + GRACE_SECONDS
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    typer.echo(f"askonce: {message}", err=True)
-    raise typer.Exit(code)

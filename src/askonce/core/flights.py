@@ -35,6 +35,21 @@ class Lease:
     fence: int
 
 
+# A question is not claimed a thousand times in one millisecond.
+CLAIMS_PER_MILLISECOND = 1000
+
+
+def first_epoch(now: datetime) -> int:
+    """Return epoch and fence of a question that has no row.
+
+    It may have had one, which was removed when nobody had used it for long. What a process that
+    slept through all this still holds must not fit the new row, so numbers start where no row's
+    numbers can have come to before now.
+    """
+    milliseconds = int(now.timestamp() * 1000)
+    return milliseconds * CLAIMS_PER_MILLISECOND + 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """A flight's row as a waiter reads it."""

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from askonce.core.access import Asker, Caller
 from askonce.core.answers import Analysis, Answer, Delta, Finished
@@ -18,6 +18,7 @@ from askonce.core.idempotency import IdempotencyKey, Repeat
 from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
 from askonce.core.requests import Request
+from askonce.core.retention import Gone, Kind, Look
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -109,6 +110,17 @@ class HistoryFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some analyses, newest first; `before_id` is where the next page starts, if there is one.
+
+    With filters a page may hold fewer than were wanted, and there may be more all the same.
+    """
+
+    items: Sequence[Analysis]
+    before_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """A cache entry that was served: the row written for it, and the entry's age limits."""
 
@@ -149,7 +161,7 @@ class Analyses(Protocol):
     def one(self, caller: Caller, user_id: str, analysis_id: int) -> Analysis | None:
         """Return one analysis of a user whom the caller may reach."""
 
-    def newest(self, caller: Caller, user_id: str, wanted: HistoryFilter) -> Sequence[Analysis]:
+    def newest(self, caller: Caller, user_id: str, wanted: HistoryFilter) -> Page:
         """Return up to `wanted.limit` analyses, the largest id first."""
 
     def remove(self, caller: Caller, analysis_id: int) -> bool:
@@ -247,6 +259,16 @@ class IdempotencyKeys(Protocol):
         """Write what a key was answered with; the first answer stands."""
 
 
+class Prunable(Protocol):
+    """Rows of one kind that grow old."""
+
+    def look(self, last: Any, *, before: datetime, limit: int) -> Look:
+        """Return which of the next `limit` rows behind `last` are old; takes no lock."""
+
+    def remove(self, keys: Sequence[Any], *, before: datetime) -> Gone:
+        """Remove those of these rows that still are old; what others have locked stays."""
+
+
 class Transaction(Protocol):
     """One unit of work: all of it is committed, or none."""
 
@@ -260,6 +282,7 @@ class Transaction(Protocol):
     def attempts(self) -> Attempts: ...
     @property
     def idempotency_keys(self) -> IdempotencyKeys: ...
+    def prunable(self, kind: Kind) -> Prunable: ...
 
 
 class Database(Protocol):

@@ -6,8 +6,6 @@ from datetime import datetime
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
-    Select,
     bindparam,
     delete,
     exists,
@@ -18,11 +16,11 @@ from sqlalchemy import (
 
 from askonce.core.access import Asker, Caller
 from askonce.core.answers import Analysis
-from askonce.core.flights import FlightState
-from askonce.core.ports import Gift, HistoryFilter
+from askonce.core.ports import Gift, HistoryFilter, Page
+from askonce.db.flights import PURGED
 from askonce.db.giving import ANSWER_COLUMNS, Said, share_all
+from askonce.db.history import ANALYSES, History, analysis_of
 from askonce.db.rows import AnalysisRow, AnswerRow, FlightRow
-from askonce.db.words import has_words
 
 # Built once: building a statement takes longer than running it.
 _ANSWER_TO_GIVE = (
@@ -75,8 +73,7 @@ class SqlAnalyses:
     def given(self, asker: Asker, answer_id: int) -> Analysis | None:
         """Return the newest history row in which this user was given this answer."""
         statement = (
-            _analyses()
-            .where(
+            ANALYSES.where(
                 AnalysisRow.tenant == asker.tenant,
                 AnalysisRow.user_id == asker.user_id,
                 AnalysisRow.answer_id == answer_id,
@@ -85,27 +82,20 @@ class SqlAnalyses:
             .limit(1)
         )
         row = self._connection.execute(statement).one_or_none()
-        return None if row is None else _analysis(row)
+        return None if row is None else analysis_of(row)
 
     def one(self, caller: Caller, user_id: str, analysis_id: int) -> Analysis | None:
         """Return one analysis of a user whom the caller may reach."""
-        statement = _analyses().where(
+        statement = ANALYSES.where(
             AnalysisRow.id == analysis_id, AnalysisRow.user_id == user_id, *reachable_by(caller)
         )
         row = self._connection.execute(statement).one_or_none()
-        return None if row is None else _analysis(row)
+        return None if row is None else analysis_of(row)
 
-    def newest(self, caller: Caller, user_id: str, wanted: HistoryFilter) -> Sequence[Analysis]:
+    def newest(self, caller: Caller, user_id: str, wanted: HistoryFilter) -> Page:
         """Return up to `wanted.limit` analyses, the largest id first."""
-        statement = (
-            _analyses()
-            .where(AnalysisRow.user_id == user_id, *reachable_by(caller), *_conditions(wanted))
-            .order_by(AnalysisRow.id.desc())
-            .limit(wanted.limit)
-        )
-        if wanted.words is not None:
-            statement = statement.where(has_words(self._connection.dialect, wanted.words))
-        return [_analysis(row) for row in self._connection.execute(statement)]
+        user = Asker(tenant=caller.tenant, user_id=user_id)
+        return History(self._connection, user, reachable_by(caller), wanted).page()
 
     def remove(self, caller: Caller, analysis_id: int) -> bool:
         """Delete one analysis, and with its last use the answer and its cache entry.
@@ -139,16 +129,7 @@ class SqlAnalyses:
         if self._connection.execute(is_used).scalar_one():
             return
         self._connection.execute(
-            update(FlightRow)
-            .where(FlightRow.answer_id == answer_id)
-            .values(
-                state=FlightState.PURGED,
-                epoch=FlightRow.epoch + 1,
-                fence=FlightRow.fence + 1,
-                answer_id=None,
-                stored_at=None,
-                expires_at=None,
-            )
+            update(FlightRow).where(FlightRow.answer_id == answer_id).values(PURGED)
         )
         self._connection.execute(delete(AnswerRow).where(AnswerRow.id == answer_id))
 
@@ -156,36 +137,3 @@ class SqlAnalyses:
 def reachable_by(caller: Caller) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that keep a caller inside the caller's own walls."""
     return (AnalysisRow.tenant == caller.tenant,)
-
-
-def _analyses() -> Select[*tuple[object, ...]]:
-    return select(
-        AnalysisRow.id,
-        AnalysisRow.tenant,
-        AnalysisRow.user_id,
-        AnalysisRow.cached,
-        AnalysisRow.created_at,
-        *ANSWER_COLUMNS,
-    ).join(AnswerRow, AnswerRow.id == AnalysisRow.answer_id)
-
-
-def _conditions(wanted: HistoryFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.before_id is not None:
-        conditions.append(AnalysisRow.id < wanted.before_id)
-    if wanted.provider is not None:
-        conditions.append(AnswerRow.provider == wanted.provider)
-    if wanted.model is not None:
-        conditions.append(AnswerRow.model == wanted.model)
-    if wanted.cached is not None:
-        conditions.append(AnalysisRow.cached == wanted.cached)
-    if wanted.since is not None:
-        conditions.append(AnalysisRow.created_at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(AnalysisRow.created_at < wanted.until)
-    return conditions
-
-
-def _analysis(row: Row[*tuple[object, ...]]) -> Analysis:
-    asker = Asker(tenant=row.tenant, user_id=row.user_id)
-    return Said.of(row).to(asker, row.id, cached=row.cached, at=row.created_at)

@@ -23,6 +23,9 @@ from askonce.db.rows import AttemptRow
 # Written out, not bound: SQLite uses a partial index only where it can see that it applies.
 _OPEN: ColumnElement[str] = literal_column(f"'{Outcome.OPEN.value}'")
 
+# Why an attempt ended that its own process did not settle.
+DIED = "process died"
+
 _IS_IT = AttemptRow.id == bindparam("attempt_id")
 
 # Built once: building a statement takes longer than running it.
@@ -90,7 +93,7 @@ class SqlAttempts:
                 AttemptRow.owner == owner,
                 AttemptRow.outcome == Outcome.OPEN.value,
             )
-            .values(outcome=Outcome.UNKNOWN.value, reason="process died", finished_at=at)
+            .values(outcome=Outcome.UNKNOWN.value, reason=DIED, finished_at=at)
         )
 
     def abandon_all(self, owner: str, *, started_before: datetime, at: datetime) -> int:
@@ -102,7 +105,7 @@ class SqlAttempts:
                 AttemptRow.outcome == _OPEN,
                 AttemptRow.started_at < started_before,
             )
-            .values(outcome=Outcome.UNKNOWN.value, reason="process died", finished_at=at)
+            .values(outcome=Outcome.UNKNOWN.value, reason=DIED, finished_at=at)
         ).rowcount
 
     def owners_of_open(self) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """One engine, and transactions that can be seen as blocks."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +20,31 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from askonce.core.errors import ConfigurationError, DatabaseUnavailableError
+from askonce.core.ports import Prunable
+from askonce.core.retention import Kind
 from askonce.db.analyses import SqlAnalyses
 from askonce.db.answers import SqlAnswers
 from askonce.db.attempts import SqlAttempts
 from askonce.db.flights import SqlFlights
 from askonce.db.gate import WriterGate
 from askonce.db.idempotency import SqlIdempotencyKeys
+from askonce.db.pruning import (
+    SqlOldAnalyses,
+    SqlOldAttempts,
+    SqlOldEntries,
+    SqlOldIdempotencyKeys,
+)
 
 BUSY_SECONDS = 5
 _KEPT_SECONDS = 1.0
 # In a URL: a pooler in transaction mode stands before the database, as Prisma says it too.
 _POOLER = "pgbouncer"
+_PRUNABLE: dict[Kind, Callable[[Connection], Prunable]] = {
+    Kind.ENTRIES: SqlOldEntries,
+    Kind.IDEMPOTENCY_KEYS: SqlOldIdempotencyKeys,
+    Kind.ANALYSES: SqlOldAnalyses,
+    Kind.ATTEMPTS: SqlOldAttempts,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,10 @@ class SqlTransaction:
     @property
     def idempotency_keys(self) -> SqlIdempotencyKeys:
         return SqlIdempotencyKeys(self.connection)
+
+    def prunable(self, kind: Kind) -> Prunable:
+        """Return the rows of a kind that grow old."""
+        return _PRUNABLE[kind](self.connection)
 
 
 class SqlDatabase:
@@ -89,6 +107,10 @@ class SqlDatabase:
     def path_beside(self, suffix: str) -> Path:
         """Return the path of a file that stands beside the SQLite file."""
         return Path(f"{Path(self._url.database or '').absolute()}{suffix}")
+
+    def is_there(self) -> bool:
+        """Return False where connecting would make a new, empty file."""
+        return not self.is_sqlite or self.path_beside("").exists()
 
     @contextmanager
     def transaction(self) -> Iterator[SqlTransaction]:

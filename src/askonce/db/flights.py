@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Executable, Row, and_, bindparam, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from askonce.core.caching import Accepted
-from askonce.core.flights import FlightState, Lease, Seen
+from askonce.core.flights import FlightState, Lease, Seen, first_epoch
 from askonce.core.ports import Kept
 from askonce.core.requests import Request
 from askonce.db.giving import ANSWER_COLUMNS, Said, share_all
@@ -94,9 +94,25 @@ _LAND = (
 _FAIL = update(FlightRow).where(_IS_IT, _IS_RUNNING, _HAS_FENCE).values(state=FAILED)
 
 
+# What makes a row forget its entry, and refuse whatever a call in flight brings.
+PURGED = {
+    FlightRow.state: FlightState.PURGED.value,
+    FlightRow.epoch: FlightRow.epoch + 1,
+    FlightRow.fence: FlightRow.fence + 1,
+    FlightRow.answer_id: None,
+    FlightRow.stored_at: None,
+    FlightRow.expires_at: None,
+}
+
+
 def _claim(dialect: ModuleType) -> Executable:
     first = dialect.insert(FlightRow).values(
-        epoch=1, fence=1, beat=0, probes=0, state=RUNNING, takeovers=0
+        epoch=bindparam("first"),
+        fence=bindparam("first"),
+        beat=0,
+        probes=0,
+        state=RUNNING,
+        takeovers=0,
     )
     claim: Executable = first.on_conflict_do_update(
         index_elements=[FlightRow.fingerprint],
@@ -176,7 +192,13 @@ class SqlFlights:
         """
         row = self._connection.execute(
             _CLAIM[self._connection.dialect.name],
-            {"fingerprint": fingerprint, "tenant": tenant, "owner": owner, **_limits(accepted)},
+            {
+                "fingerprint": fingerprint,
+                "tenant": tenant,
+                "owner": owner,
+                "first": first_epoch(accepted.now),
+                **_limits(accepted),
+            },
         ).one_or_none()
         if row is None:
             return None

@@ -1,11 +1,12 @@
 """Brings a database to the newest schema, safely when several processes start at once."""
 
+import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import ProgrammingError
 
 from askonce.core.errors import ConfigurationError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 # Any constant will do, so long as every replica takes the same: "askonce" in ASCII.
 _MIGRATION_LOCK = int.from_bytes(b"askonce", "big")
+_POLL_SECONDS = 0.05
 
 
 def upgrade(database: SqlDatabase, revision: str = "head") -> None:
@@ -74,9 +76,22 @@ def run(database: SqlDatabase, step: "Callable[[Config], None]") -> None:
         if not database.is_sqlite:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text("SET LOCAL lock_timeout = 0"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            # A step that works on a big table does so on a connection of its own, while we wait.
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            _take_turn(connection)
         config.attributes["connection"] = connection
         step(config)
+
+
+def _take_turn(connection: Connection) -> None:
+    """Wait until no other process migrates.
+
+    Asked again and again: one statement that waits would hold a snapshot all the while, and
+    CREATE INDEX CONCURRENTLY, in the process that we wait for, waits for all snapshots.
+    """
+    lock = text("SELECT pg_try_advisory_xact_lock(:key)")
+    while not connection.execute(lock, {"key": _MIGRATION_LOCK}).scalar_one():
+        time.sleep(_POLL_SECONDS)
 
 
 def _config() -> "Config":

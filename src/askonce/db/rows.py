@@ -65,7 +65,8 @@ class AnalysisRow(Row):
     __tablename__ = "analyses"
     __table_args__ = (
         Index(None, "tenant", "user_id", "id"),
-        Index(None, "answer_id"),
+        # With the user: an answer may have been given a million times, to others.
+        Index(None, "answer_id", "tenant", "user_id"),
         {"sqlite_autoincrement": True},
     )
 

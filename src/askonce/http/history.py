@@ -24,7 +24,10 @@ class HistoryOut(BaseModel):
     """One page, newest first."""
 
     items: list[HistoryItemOut]
-    next_cursor: str | None = Field(description="Give it as `cursor` for the next page")
+    next_cursor: str | None = Field(
+        description="Give it as `cursor` for the next page. Where there is one there may be more, "
+        "also when a page with filters is short or empty"
+    )
 
 
 class HistoryQuery(BaseModel):

@@ -1,7 +1,7 @@
 """Analyses: asking, listing, reading and deleting them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from askonce.core.access import Asker, Caller
@@ -14,7 +14,7 @@ from askonce.core.errors import (
     UnknownProviderError,
 )
 from askonce.core.idempotency import IdempotencyKey
-from askonce.core.ports import Database, HistoryFilter, Ledger
+from askonce.core.ports import Database, HistoryFilter, Ledger, Page
 from askonce.core.questions import Question, Scope
 from askonce.core.requests import Request
 from askonce.core.schemas import SchemaRefusedError
@@ -46,14 +46,6 @@ class Defaults:
     fixed: frozenset[str]
     max_output_tokens: int
     fallbacks: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Some analyses, newest first; `before_id` is where the next page starts, if there is one."""
-
-    items: Sequence[Analysis]
-    before_id: int | None
 
 
 class Analyses:
@@ -135,9 +127,7 @@ class Analyses:
     def newest(self, caller: Caller, user_id: str, wanted: HistoryFilter) -> Page:
         """Return one keyset page of a user's history."""
         with self._database.reading() as tx:
-            found = tx.analyses.newest(caller, user_id, replace(wanted, limit=wanted.limit + 1))
-        items = found[: wanted.limit]
-        return Page(items=items, before_id=items[-1].id if len(found) > len(items) else None)
+            return tx.analyses.newest(caller, user_id, wanted)
 
     def remove(self, caller: Caller, analysis_id: int) -> None:
         """Delete one analysis; with its last use, the answer and its cache entry too.
