@@ -23,6 +23,7 @@ A line is at most one mode and any options:
     nul, surrogate          characters that no database stores
     error-event, pings      streams only: an error in the middle; a minute of pings
     trickle, trickle-head   one byte each `every` seconds, of the body or of everything
+    endless, squeezed       an answer that goes on and on; one that is long only when it is unpacked
     redirect, hang          a 307 to elsewhere; a minute of silence
     quota, too-long         the vendor's word for no money left, and for too long a question
 

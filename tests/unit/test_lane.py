@@ -51,3 +51,11 @@ def test_closing_waits_for_calls_that_were_taken_on() -> None:
     lane.close()
 
     assert done == [0, 1, 2, 3]
+
+
+def test_a_closed_lane_takes_nothing_on() -> None:
+    lane = Lane(slots=1, queue=5)
+    lane.close()
+
+    with pytest.raises(OverloadedError):
+        lane.submit(lambda: None)

@@ -67,11 +67,14 @@ class FileSpool:
         prefix = "" if fingerprint is None else fingerprint.hex()
         try:
             self._prepare()
-            paths = sorted(self._folder.glob(f"{prefix}*{_FINISHED}"))
+            # Not a glob, which is compiled anew for each fingerprint: this precedes every call.
+            with os.scandir(self._folder) as entries:
+                names = [entry.name for entry in entries if entry.name.startswith(prefix)]
         except OSError as error:
             self._miss(error)
             return []
-        read = (self._read(path) for path in paths)
+        finished = sorted(name for name in names if name.endswith(_FINISHED))
+        read = (self._read(self._folder / name) for name in finished)
         return [purchase for purchase in read if purchase is not None]
 
     def _put(self, purchase: Purchase, *, is_safe: bool) -> None:
@@ -98,8 +101,11 @@ class FileSpool:
         return self._folder / ("-".join(str(fact) for fact in facts) + _FINISHED)
 
     def _prepare(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = self._folder.stat()
+        try:
+            found = self._folder.stat()
+        except FileNotFoundError:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = self._folder.stat()
         if found.st_uid != os.getuid() or found.st_mode & _WRITABLE_BY_OTHERS:
             # What lies here is committed as it stands: nobody else may put anything in.
             raise PermissionError

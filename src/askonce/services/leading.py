@@ -67,13 +67,7 @@ class Leader:
         self._is_hurried = True
 
     def open_attempt(self, tx: Transaction, order: Order, provider: str, model: str) -> int:
-        """Write the intent to call, and return its id.
-
-        Raises:
-            LeaseLostError: another process leads this flight now.
-        """
-        if order.has_lease and not tx.flights.holds(order.lease):
-            raise LeaseLostError
+        """Write the intent to call, in a transaction that has made sure of the lease."""
         return tx.attempts.open(
             order.asker,
             order.lease,
@@ -263,9 +257,13 @@ class LedgerJournal:
     def open(self, provider: str, model: str) -> None:
         if self._is_open:
             return
-        self.attempt_id = self._leader.write(
-            lambda tx: self._leader.open_attempt(tx, self._order, provider, model), self._order
-        )
+
+        def open_another(tx: Transaction) -> int:
+            if self._order.has_lease and not tx.flights.holds(self._order.lease):
+                raise LeaseLostError
+            return self._leader.open_attempt(tx, self._order, provider, model)
+
+        self.attempt_id = self._leader.write(open_another, self._order)
         self.calls += 1
         self._is_open = True
 
