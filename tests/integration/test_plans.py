@@ -57,7 +57,9 @@ def full(request: pytest.FixtureRequest) -> Iterator[SqlDatabase]:
     database.close()
 
 
-def explained(database: SqlDatabase, user: str, wanted: HistoryFilter) -> tuple[Page, list[str]]:
+def explained(
+    database: SqlDatabase, user: str, wanted: HistoryFilter, *, explain: str = "EXPLAIN"
+) -> tuple[Page, list[str]]:
     """Return a page, and the plan of each statement that it took."""
     ran: list[tuple[str, Any]] = []
 
@@ -74,15 +76,15 @@ def explained(database: SqlDatabase, user: str, wanted: HistoryFilter) -> tuple[
     with database.reading() as tx:
         for statement, facts in ran:
             if statement.startswith(("SELECT", "WITH")):
-                plans.append(plan_of(tx, statement, facts))
+                plans.append(plan_of(tx, statement, facts, explain))
             elif statement.startswith("SET"):
                 tx.connection.exec_driver_sql(statement)
     return page, plans
 
 
-def plan_of(tx: SqlTransaction, statement: str, facts: Any) -> str:
-    is_sqlite = tx.connection.dialect.name == "sqlite"
-    explain = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
+def plan_of(tx: SqlTransaction, statement: str, facts: Any, explain: str = "EXPLAIN") -> str:
+    if tx.connection.dialect.name == "sqlite":
+        explain = "EXPLAIN QUERY PLAN"
     lines = tx.connection.exec_driver_sql(f"{explain} {statement}", facts)
     return "\n".join(str(line[-1]) for line in lines)
 
@@ -122,6 +124,20 @@ def test_no_page_goes_through_a_table(full: SqlDatabase, user: str, wanted: Hist
     assert [plan for plan in plans if goes_through_a_table(plan)] == []
 
 
+@pytest.mark.parametrize("user", [HUGE, SMALL, "nobody"])
+@pytest.mark.parametrize("before_id", [None, 30_000])
+def test_a_page_touches_few_blocks(full: SqlDatabase, user: str, before_id: int | None) -> None:
+    if full.is_sqlite:
+        pytest.skip("SQLite does not count them")
+
+    _, plans = explained(
+        full, user, HistoryFilter(before_id=before_id), explain="EXPLAIN (ANALYZE, BUFFERS)"
+    )
+
+    blocks = [int(number) for number in re.findall(r"(?:hit|read)=(\d+)", plans[0].split("->")[0])]
+    assert 0 < sum(blocks) < 100
+
+
 def test_going_through_a_table_is_seen(full: SqlDatabase) -> None:
     statement = "SELECT * FROM analyses WHERE cached"
     with full.reading() as tx:
@@ -154,4 +170,4 @@ def test_pages_that_are_short_lead_on_to_the_end(
         pages.append(explained(full, HUGE, replace(wanted, before_id=before_id))[0])
 
     assert [item.id for page in pages for item in page.items] == found
-    assert len(pages) <= 2
+    assert len(pages) <= 3

@@ -22,8 +22,8 @@ from sqlalchemy import (
 
 from askonce.db.rows import AnalysisRow
 
-# Words that fewer answers have are looked up in the index of all answers, which takes some 20 ms.
-RARE = 5_000
+# Words that fewer answers have are looked up in the index of all answers, in a few milliseconds.
+RARE = 1_000
 
 _INDEX = table("answers_words", column("rowid", BigInteger), column("answer_id", BigInteger))
 _MATCHES_IN_SQLITE = text("answers_words MATCH :words")
