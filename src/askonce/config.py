@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -23,6 +23,9 @@ from askonce.core.errors import ConfigurationError
 
 PREFIX = "ASKONCE_"
 ENV_FILE = ".env"
+
+# Less would not hold a question, its answer and what they are wrapped in.
+_SMALLEST_WINDOW = 512
 
 ProviderName = Literal["claude", "openai", "local"]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -83,6 +86,8 @@ class Settings(BaseSettings):
     spool: Path | None = None
     commit_patience: Seconds = 60.0
 
+    context_tokens: Annotated[Mapping[str, int], NoDecode] = {}
+
     cache_ttl: Annotated[int, Field(ge=0, le=10 * 365 * 86_400)] = 86_400
     cache_scope: Literal["tenant", "user"] = "tenant"
 
@@ -121,6 +126,23 @@ class Settings(BaseSettings):
         return (
             [name.strip() for name in written.split(",")] if isinstance(written, str) else written
         )
+
+    @field_validator("context_tokens", mode="before")
+    @classmethod
+    def _windows(cls, written: Any) -> Any:
+        """Return the windows by model, in a list separated by commas; a number alone is for all."""
+        if not isinstance(written, str):
+            return written
+        pairs = (entry.rpartition("=") for entry in written.split(",") if entry.strip())
+        return {model.strip() or "*": tokens.strip() for model, _, tokens in pairs}
+
+    @field_validator("context_tokens")
+    @classmethod
+    def _wide_enough(cls, windows: Mapping[str, int]) -> Mapping[str, int]:
+        if any(tokens < _SMALLEST_WINDOW for tokens in windows.values()):
+            message = f"a window has at least {_SMALLEST_WINDOW} tokens"
+            raise ValueError(message)
+        return windows
 
     @field_validator("fallbacks")
     @classmethod

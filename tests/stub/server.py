@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.stub.behaviours import Behaviour, Script
 from tests.stub.journal import Journal
-from tests.stub.wire_formats import Anthropic, OpenAI, Said, Vendor, default_text
+from tests.stub.wire_formats import Anthropic, OpenAI, Said, Vendor, as_reply, default_text
 
 VENDORS: dict[str, Vendor] = {"/v1/messages": Anthropic(), "/v1/responses": OpenAI()}
 _ENDS = {"length": "length", "refusal": "refusal", "filtered": "filtered", "tool": "tool"}
@@ -256,7 +256,7 @@ def _instead(vendor: Vendor, wanted: Behaviour) -> tuple[int, str, bytes, dict[s
 def _said(
     vendor: Vendor, body: dict[str, Any], question: str, wanted: Behaviour, number: int
 ) -> Said:
-    text = wanted.text or _TEXTS.get(wanted.mode, default_text(question, number))
+    text = _text(vendor, body, question, wanted, number)
     tokens_out = max(1, len(text) // 4)
     if wanted.mode in {"length", "full"}:
         tokens_out = vendor.limit(body)
@@ -265,10 +265,23 @@ def _said(
         model=str(body.get("model")),
         text=text,
         end=_ENDS.get(wanted.mode, "stop"),
-        tokens_in=max(1, len(question) // 4),
+        tokens_in=max(1, len(vendor.prompt(body)) // 4),
         tokens_cached=wanted.cached,
         tokens_out=tokens_out,
     )
+
+
+def _text(
+    vendor: Vendor, body: dict[str, Any], question: str, wanted: Behaviour, number: int
+) -> str:
+    if wanted.text or wanted.mode in _TEXTS:
+        return wanted.text or _TEXTS[wanted.mode]
+    text = wanted.say or default_text(question, number)
+    schema = vendor.schema(body)
+    if schema is None or set(schema.get("properties", ())) != {"content", "confidence"}:
+        return text
+    reply = as_reply(text)
+    return reply[: len(reply) // 2] if wanted.mode in {"length", "full"} else reply
 
 
 def _chunk(data: bytes) -> bytes:

@@ -59,3 +59,17 @@ def test_a_closed_lane_takes_nothing_on() -> None:
 
     with pytest.raises(OverloadedError):
         lane.submit(lambda: None)
+
+
+def test_the_next_step_of_what_was_taken_on_is_run_however_much_waits() -> None:
+    lane = Lane(slots=1, queue=0)
+    may_end, done = threading.Event(), threading.Event()
+    lane.submit(may_end.wait)  # type: ignore[arg-type]
+
+    lane.go_on(done.set)
+    may_end.set()
+
+    assert done.wait(60)
+    lane.close()
+    with pytest.raises(OverloadedError):
+        lane.go_on(lambda: None)

@@ -80,6 +80,33 @@ def test_a_circuit_needs_a_number_above_nothing(environment: pytest.MonkeyPatch,
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("8000", {"*": 8000}),
+        ("gpt-6-luna=400000", {"gpt-6-luna": 400000}),
+        (" a/b = 4000 , 9000", {"a/b": 4000, "*": 9000}),
+        ("ft:gpt=x=4000", {"ft:gpt=x": 4000}),
+    ],
+)
+def test_windows_are_set_for_all_models_or_for_some(
+    environment: pytest.MonkeyPatch, written: str, read: dict[str, int]
+) -> None:
+    environment.setenv("ASKONCE_CONTEXT_TOKENS", written)
+
+    assert load_settings().context_tokens == read
+
+
+@pytest.mark.parametrize("written", ["a", "a=b", "511", "a=-1", "8000=a"])
+def test_a_window_that_is_no_number_of_tokens_stops_the_start(
+    environment: pytest.MonkeyPatch, written: str
+) -> None:
+    environment.setenv("ASKONCE_CONTEXT_TOKENS", written)
+
+    with pytest.raises(ConfigurationError, match=r"^ASKONCE_CONTEXT_TOKENS: "):
+        load_settings()
+
+
 @pytest.mark.parametrize("name", ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"])
 @pytest.mark.parametrize("key", ["sk-secret\n", "sk-se cret", "sk-sécret", "sk-\x7f"])
 def test_a_key_that_no_header_can_carry_stops_the_start(

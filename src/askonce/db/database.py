@@ -28,12 +28,15 @@ from askonce.db.attempts import SqlAttempts
 from askonce.db.flights import SqlFlights
 from askonce.db.gate import WriterGate
 from askonce.db.idempotency import SqlIdempotencyKeys
+from askonce.db.messages import SqlMessages
+from askonce.db.preferences import SqlPreferences
 from askonce.db.pruning import (
     SqlOldAnalyses,
     SqlOldAttempts,
     SqlOldEntries,
     SqlOldIdempotencyKeys,
 )
+from askonce.db.sessions import SqlSessions
 
 BUSY_SECONDS = 5
 _KEPT_SECONDS = 1.0
@@ -72,6 +75,18 @@ class SqlTransaction:
     @property
     def idempotency_keys(self) -> SqlIdempotencyKeys:
         return SqlIdempotencyKeys(self.connection)
+
+    @property
+    def sessions(self) -> SqlSessions:
+        return SqlSessions(self.connection)
+
+    @property
+    def messages(self) -> SqlMessages:
+        return SqlMessages(self.connection)
+
+    @property
+    def preferences(self) -> SqlPreferences:
+        return SqlPreferences(self.connection)
 
     def prunable(self, kind: Kind) -> Prunable:
         """Return the rows of a kind that grow old."""

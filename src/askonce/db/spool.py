@@ -17,6 +17,7 @@ from typing import Any
 
 from askonce.core.access import Asker
 from askonce.core.answers import Answer, FinishReason
+from askonce.core.conversations import Role, Spoken, Turn
 from askonce.core.flights import Lease
 from askonce.core.idempotency import IdempotencyKey
 from askonce.core.purchases import Purchase
@@ -176,13 +177,14 @@ def _plain(value: object) -> str:
 
 def _purchase(facts: dict[str, Any]) -> Purchase:
     asker, question, lease = facts["asker"], facts["question"], facts["lease"]
-    key = asker["key"]
+    key, turn = asker["key"], asker.get("turn")
     return Purchase(
-        question=Question(**question | {"fallbacks": tuple(question["fallbacks"])}),
+        question=_question(question),
         asker=Asker(
             tenant=asker["tenant"],
             user_id=asker["user_id"],
             key=None if key is None else _key(key),
+            turn=None if turn is None else Turn(**turn | {"role": Role(turn["role"])}),
         ),
         lease=Lease(**lease | {"fingerprint": bytes.fromhex(lease["fingerprint"])}),
         has_lease=facts["has_lease"],
@@ -193,6 +195,14 @@ def _purchase(facts: dict[str, Any]) -> Purchase:
         spent=None if facts["spent"] is None else _answer(facts["spent"]),
         at=datetime.fromisoformat(facts["at"]),
     )
+
+
+def _question(facts: dict[str, Any]) -> Question:
+    # A file that was written before there were conversations has no messages.
+    messages = facts.get("messages")
+    if messages is not None:
+        messages = tuple(Spoken(Role(one["role"]), one["content"]) for one in messages)
+    return Question(**facts | {"fallbacks": tuple(facts["fallbacks"]), "messages": messages})
 
 
 def _key(facts: dict[str, str]) -> IdempotencyKey:

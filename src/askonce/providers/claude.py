@@ -21,6 +21,7 @@ from askonce.providers.failures import ODD_ANSWER, by_status, cut, empty, malfor
 from askonce.providers.prices import Prices
 from askonce.providers.retry_after import retry_after
 from askonce.providers.schemas import as_instruction, is_closed
+from askonce.providers.threads import in_turns
 from askonce.providers.wire import each_until, timeouts, until
 
 if TYPE_CHECKING:
@@ -187,7 +188,9 @@ def _request(question: Question) -> dict[str, Any]:
     request: dict[str, Any] = {
         "model": question.model,
         "max_tokens": question.max_output_tokens,
-        "messages": [{"role": "user", "content": question.text}],
+        "messages": [
+            {"role": said.role.value, "content": said.content} for said in in_turns(question)
+        ],
     }
     instructions = question.instructions
     schema = question.schema()

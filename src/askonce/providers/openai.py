@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from askonce.core.answers import Answer, Delta, Finished, FinishReason, storable
 from askonce.core.clock import Clock, Deadline
+from askonce.core.conversations import Role, Spoken
 from askonce.core.errors import (
     InputTooLongError,
     ProviderError,
@@ -165,7 +166,7 @@ class OpenAIProvider:
 def _request(question: Question) -> dict[str, Any]:
     request: dict[str, Any] = {
         "model": question.model,
-        "input": question.text,
+        "input": _input(question),
         "max_output_tokens": question.max_output_tokens,
         # Else OpenAI keeps question and answer for a month.
         "store": False,
@@ -183,6 +184,14 @@ def _request(question: Question) -> dict[str, Any]:
             }
         }
     return request
+
+
+def _input(question: Question) -> str | list[dict[str, str]]:
+    if question.messages is None:
+        return question.text
+    said = (*question.messages, Spoken(Role.USER, question.text))
+    # Without its type llama.cpp, which speaks the same API, does not know an assistant's message.
+    return [{"type": "message", "role": one.role.value, "content": one.content} for one in said]
 
 
 def _read(response: "Response") -> tuple[str, bool]:

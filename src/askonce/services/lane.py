@@ -33,10 +33,18 @@ class Lane:
             OverloadedError: the queue is full, or the lane is closed.
         """
         with self._lock:
-            if self._is_closed or self._busy >= self._limit:
+            if self._busy >= self._limit:
                 raise OverloadedError
-            self._busy += 1
-            self._calls.put(call)
+            self._take_on(call)
+
+    def go_on(self, call: Callable[[], None]) -> None:
+        """Run the next step of what was taken on before, however much waits.
+
+        Raises:
+            OverloadedError: the lane is closed.
+        """
+        with self._lock:
+            self._take_on(call)
 
     def is_idle(self) -> bool:
         """Return whether no call is running or waiting."""
@@ -50,6 +58,12 @@ class Lane:
                 self._calls.put(None)
         for thread in self._threads:
             thread.join()
+
+    def _take_on(self, call: Callable[[], None]) -> None:
+        if self._is_closed:
+            raise OverloadedError
+        self._busy += 1
+        self._calls.put(call)
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:

@@ -23,6 +23,7 @@ from askonce.core.landings import Landed
 from askonce.core.orders import Order
 from askonce.core.ports import Chain, Journal, Ledger, Spool, Transaction
 from askonce.core.purchases import Purchase
+from askonce.core.replies import GrowingContent
 from askonce.services.heartbeat import Heartbeat
 from askonce.services.keeping import keep, refuse
 from askonce.services.recovery import Recovery
@@ -137,10 +138,12 @@ class Leader:
     def _answer(self, order: Order, journal: Journal) -> Answer:
         if order.tape is None:
             return self._chain.complete(order.question, order.deadline, journal)
+        shown = GrowingContent().feed if order.question.is_turn else str
         for event in self._chain.stream(order.question, order.deadline, journal):
             match event:
                 case Delta(piece):
-                    order.tape.write(piece)
+                    if growth := shown(piece):
+                        order.tape.write(growth)
                 case Finished(answer):
                     return answer
         raise AssertionError("a stream that ends without Finished raises")
