@@ -1,12 +1,15 @@
 """Settings, read once from the environment and from `.env`."""
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     Field,
     SecretStr,
@@ -21,8 +24,35 @@ from askonce.core.errors import ConfigurationError
 PREFIX = "ASKONCE_"
 ENV_FILE = ".env"
 
+# Less would not hold a question, its answer and what they are wrapped in.
+_SMALLEST_WINDOW = 512
+
 ProviderName = Literal["claude", "openai", "local"]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+def _sendable(key: SecretStr) -> SecretStr:
+    # Else it fails in the HTTP client, call by call, long after the start.
+    if re.fullmatch("[!-~]+", key.get_secret_value()) is None:
+        message = "may hold printable ASCII characters only, and no blank or line break"
+        raise ValueError(message)
+    return key
+
+
+def _reachable(url: str) -> str:
+    message = "is not an address such as https://api.example.com/v1"
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        raise ValueError(message) from None
+    if not is_whole or parts.query or parts.fragment or not re.fullmatch("[!-~]+", url):
+        raise ValueError(message)
+    return url
+
+
+ApiKey = Annotated[SecretStr, AfterValidator(_sendable)]
+BaseUrl = Annotated[str, AfterValidator(_reachable)]
 
 
 class Settings(BaseSettings):
@@ -43,10 +73,10 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("ASKONCE_DATABASE_URL", "DATABASE_URL"),
     )
 
-    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
-    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
-    anthropic_base_url: str | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
-    openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
+    anthropic_api_key: ApiKey | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
+    openai_api_key: ApiKey | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    anthropic_base_url: BaseUrl | None = Field(default=None, validation_alias="ANTHROPIC_BASE_URL")
+    openai_base_url: BaseUrl | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
 
     provider: ProviderName | None = None
     claude_model: str = Field(default="claude-haiku-5-5", min_length=1, max_length=128)
@@ -55,6 +85,8 @@ class Settings(BaseSettings):
 
     spool: Path | None = None
     commit_patience: Seconds = 60.0
+
+    context_tokens: Annotated[Mapping[str, int], NoDecode] = {}
 
     cache_ttl: Annotated[int, Field(ge=0, le=10 * 365 * 86_400)] = 86_400
     cache_scope: Literal["tenant", "user"] = "tenant"
@@ -94,6 +126,23 @@ class Settings(BaseSettings):
         return (
             [name.strip() for name in written.split(",")] if isinstance(written, str) else written
         )
+
+    @field_validator("context_tokens", mode="before")
+    @classmethod
+    def _windows(cls, written: Any) -> Any:
+        """Return the windows by model, in a list separated by commas; a number alone is for all."""
+        if not isinstance(written, str):
+            return written
+        pairs = (entry.rpartition("=") for entry in written.split(",") if entry.strip())
+        return {model.strip() or "*": tokens.strip() for model, _, tokens in pairs}
+
+    @field_validator("context_tokens")
+    @classmethod
+    def _wide_enough(cls, windows: Mapping[str, int]) -> Mapping[str, int]:
+        if any(tokens < _SMALLEST_WINDOW for tokens in windows.values()):
+            message = f"a window has at least {_SMALLEST_WINDOW} tokens"
+            raise ValueError(message)
+        return windows
 
     @field_validator("fallbacks")
     @classmethod

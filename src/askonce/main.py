@@ -1,5 +1,6 @@
 """The composition root: builds everything from Settings, and decides nothing."""
 
+import gc
 import random
 import secrets
 import threading
@@ -26,19 +27,31 @@ from askonce.providers.circuit import Circuits
 from askonce.providers.claude import ClaudeProvider
 from askonce.providers.openai import OpenAIProvider
 from askonce.providers.prices import Prices
-from askonce.services.analyses import Analyses, Defaults
+from askonce.providers.windows import ContextWindows
+from askonce.services.analyses import Analyses
 from askonce.services.ask_once import AskOnce
+from askonce.services.contexts import Contexts
+from askonce.services.conversations import Conversations
+from askonce.services.defaults import Defaults
 from askonce.services.door import Door
 from askonce.services.flying import Flying
 from askonce.services.health import Health
 from askonce.services.heartbeat import Heartbeat
 from askonce.services.lane import Lane
 from askonce.services.leading import Leader
+from askonce.services.preferences import Preferences
 from askonce.services.recovery import Recovery
 from askonce.services.retention import Retention
+from askonce.services.summaries import Summaries
 from askonce.services.sweep import Sweep
+from askonce.services.talks import Talks
+from askonce.services.turns import Turns
+from askonce.services.turnstile import Turnstile
 from askonce.services.watch import Watch
 from askonce.telemetry import log
+
+# Turns wait in them for short transactions, and for summaries, but not for replies.
+_TURN_THREADS = 32
 
 
 def assemble(settings: Settings) -> tuple[http.Application, "Process"]:
@@ -184,20 +197,63 @@ class Process:
             spread=random.SystemRandom().random,
         )
         self.health = Health(self.database)
+        defaults = Defaults(
+            provider=self._default,
+            models=models,
+            fixed=frozenset({local.LocalProvider.name}),
+            max_output_tokens=settings.max_output_tokens,
+            fallbacks=tuple(self._fallbacks),
+        )
+        self.preferences = Preferences(
+            database=self.database, ledger=self.ledger, defaults=defaults, clock=clock
+        )
+        self.turnstile = Turnstile(
+            ledger=self.ledger,
+            watch=self.watch,
+            heartbeat=self.heartbeat,
+            recovery=self.recovery,
+            clock=clock,
+            owner=owner,
+        )
+        self.turn_lane = Lane(slots=_TURN_THREADS, queue=settings.max_queue)
+        contexts = Contexts(database=self.database, ask_once=ask_once)
+        talks = Talks(
+            preferences=self.preferences,
+            defaults=defaults,
+            windows=ContextWindows(settings.context_tokens),
+            is_scope_user=settings.cache_scope == "user",
+        )
         self.parts = http.Parts(
             ask_once=ask_once,
             analyses=Analyses(
                 database=self.database,
                 ledger=self.ledger,
-                defaults=Defaults(
-                    provider=self._default,
-                    models=models,
-                    fixed=frozenset({local.LocalProvider.name}),
-                    max_output_tokens=settings.max_output_tokens,
-                    fallbacks=tuple(self._fallbacks),
-                ),
+                defaults=defaults,
                 is_scope_user=settings.cache_scope == "user",
             ),
+            conversations=Conversations(
+                database=self.database, ledger=self.ledger, defaults=defaults, clock=clock
+            ),
+            turns=Turns(
+                ask_once=ask_once,
+                contexts=contexts,
+                turnstile=self.turnstile,
+                talks=talks,
+                database=self.database,
+                ledger=self.ledger,
+                lane=self.turn_lane,
+                clock=clock,
+                deadline_seconds=settings.deadline,
+            ),
+            summaries=Summaries(
+                ask_once=ask_once,
+                contexts=contexts,
+                talks=talks,
+                ledger=self.ledger,
+                lane=self.turn_lane,
+                clock=clock,
+            ),
+            preferences=self.preferences,
             health=self.health,
             clock=clock,
             provider=self._default,
@@ -212,6 +268,7 @@ class Process:
         """Migrate, look for what was left behind, then take requests."""
         migrating.upgrade(self.database)
         self.recovery.start()
+        self.preferences.start()
         self.sweep.start()
         # An SDK takes seconds to import: better now than within somebody's first request.
         threading.Thread(target=self._warm, name="warm", daemon=True).start()
@@ -222,6 +279,9 @@ class Process:
             warm = getattr(self.providers[name], "warm", None)
             if warm is not None:
                 warm()
+                # What is loaded by now stays. To look through all of it for garbage, every now and
+                # then, would hold everything else up for 0.2 s.
+                gc.freeze()
 
     def drain(self) -> None:
         """Take on nothing new; what is running goes on."""
@@ -233,7 +293,8 @@ class Process:
 
     def is_idle(self) -> bool:
         """Return whether nothing is being answered, asked or written here."""
-        return self.door.is_empty() and self.lane.is_idle()
+        lanes_are_idle = self.lane.is_idle() and self.turn_lane.is_idle()
+        return self.door.is_empty() and lanes_are_idle and self.turnstile.is_empty()
 
     def stop(self) -> None:
         """Finish the calls that are being paid for, write what waits, and go."""
@@ -241,7 +302,9 @@ class Process:
         self.hurry()
         self.sweep.close()
         self.lane.close()
+        self.turn_lane.close()
         self.recovery.close()
+        self.preferences.close()
         self.watch.close()
         self.heartbeat.close()
         self.ledger.close()
@@ -265,7 +328,6 @@ def configured_providers(settings: Settings) -> dict[str, Provider]:
             base_url=settings.anthropic_base_url,
             timeout=settings.provider_timeout,
             prices=prices,
-            max_connections=settings.max_calls,
         )
     if settings.openai_api_key is not None:
         providers["openai"] = OpenAIProvider(
@@ -273,7 +335,6 @@ def configured_providers(settings: Settings) -> dict[str, Provider]:
             base_url=settings.openai_base_url,
             timeout=settings.provider_timeout,
             prices=prices,
-            max_connections=settings.max_calls,
         )
     if local.is_installed():
         providers["local"] = local.LocalProvider()

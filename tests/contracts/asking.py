@@ -52,7 +52,7 @@ class Ask(Protocol):
 
 
 def http_provider(name: str, stub: StubProvider | None = None, **changes: Any) -> HttpProvider:
-    facts: dict[str, Any] = {"timeout": PATIENCE_SECONDS, "prices": Prices(), "max_connections": 8}
+    facts: dict[str, Any] = {"timeout": PATIENCE_SECONDS, "prices": Prices()}
     if stub is not None:
         facts["base_url"] = stub.claude_url if name == "claude" else stub.openai_url
     kinds: dict[str, type[HttpProvider]] = {"claude": ClaudeProvider, "openai": OpenAIProvider}

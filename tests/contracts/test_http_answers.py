@@ -48,6 +48,15 @@ class TestAnswersOverHttp:
         }
         assert body == wanted[provider.name]
 
+    def test_reads_an_answer_as_long_as_its_question_allows(
+        self, provider: Provider, stub: StubProvider
+    ) -> None:
+        stub.will(f"text={'long ' * 400_000}.")
+
+        answer = completed(provider, asked_of(provider, max_output_tokens=1_000_000))
+
+        assert len(answer.text) == 2_000_001
+
     def test_shows_its_key_and_no_trace_of_the_caller(
         self, provider: Provider, ask: Ask, stub: StubProvider
     ) -> None:

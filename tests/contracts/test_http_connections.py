@@ -19,7 +19,6 @@ from tests.contracts.asking import (
     TOO_SOON_SECONDS,
     Ask,
     asked_of,
-    completed,
     failure,
     failure_in_time,
     http_provider,
@@ -70,6 +69,16 @@ class TestConnections:
 
         assert (error.reason, error.may_be_paid) == ("timeout", True)
 
+    @pytest.mark.parametrize("mode", ["endless", "squeezed"])
+    def test_an_answer_that_does_not_end_is_not_read_to_its_end(
+        self, mode: str, provider: Provider, ask: Ask, stub: StubProvider
+    ) -> None:
+        stub.will(mode)
+
+        error = failure(ProviderUnavailableError, ask, provider)
+
+        assert (error.reason, error.may_be_paid) == ("malformed", True)
+
     def test_an_error_in_the_middle_of_a_stream_is_worth_another_try(
         self, provider: Provider, stub: StubProvider
     ) -> None:
@@ -79,6 +88,22 @@ class TestConnections:
 
         assert error.reason == {"claude": "overloaded", "openai": "server-error"}[provider.name]
         assert error.may_be_paid
+
+    def test_calls_wait_for_the_server_side_by_side(
+        self, provider: Provider, ask: Ask, stub: StubProvider
+    ) -> None:
+        stub.will(*["held=start"] * 3)
+        calls = [
+            threading.Thread(target=ask, args=(provider, asked_of(provider))) for _ in range(3)
+        ]
+        for call in calls:
+            call.start()
+
+        until(lambda: stub.state()["running"] == 3)
+
+        stub.let_go()
+        for call in calls:
+            call.join()
 
     def test_a_redirect_is_not_followed(
         self, provider: Provider, ask: Ask, stub: StubProvider
@@ -125,23 +150,6 @@ class TestHttpProviderOnItsOwn:
             error = failure(ProviderUnavailableError, ask, provider)
 
         assert (error.reason, error.may_be_paid) == ("connect", False)
-        provider.close()
-
-    def test_waits_for_a_free_connection_no_longer_than_the_deadline(
-        self, name: str, ask: Ask, stub: StubProvider
-    ) -> None:
-        stub.will("held=start")
-        provider = http_provider(name, stub, max_connections=1)
-        first = threading.Thread(target=completed, args=(provider, asked_of(provider)))
-        first.start()
-        until(lambda: bool(stub.calls()))
-
-        error = failure(ProviderUnavailableError, ask, provider, seconds=TOO_SOON_SECONDS)
-
-        assert first.is_alive()
-        assert (error.reason, error.may_be_paid) == ("connect", False)
-        stub.let_go()
-        first.join()
         provider.close()
 
     def test_a_resolver_that_hangs_is_not_waited_for(

@@ -10,6 +10,7 @@ from askonce.core.access import Asker
 from askonce.core.answers import Answer
 from askonce.core.attempts import Outcome
 from askonce.core.caching import Accepted
+from askonce.core.conversations import NewSession, Role, Turn
 from askonce.core.flights import Lease
 from askonce.core.idempotency import IdempotencyKey, Repeat
 from askonce.core.ports import HistoryFilter, Kept
@@ -229,6 +230,22 @@ def test_limited_history_takes_along_the_answers_that_nobody_else_uses(
     assert count(database, AnswerRow) == 1
 
 
+def test_limited_history_leaves_the_answers_that_sessions_use(database: SqlDatabase) -> None:
+    _, answer_id = bought(database)
+    with database.transaction() as tx:
+        session = tx.sessions.add(CALLER, NewSession(user_id="bob", title="Old"), at=NOW)
+        tx.messages.say(session, "What is a cache?", at=NOW)
+        turn = Turn(session_id=session.id, position=1, role=Role.ASSISTANT, sent=1, summarised=0)
+        assert tx.messages.give("default", turn, answer_id, cached=True, at=NOW) is not None
+
+    gone = prune(database, NOW + 2 * WEEK, history=WEEK)
+
+    assert gone[Kind.ANALYSES] == (1, 0)
+    with database.reading() as tx:
+        _, reply = tx.messages.thread(session, limit=10)
+    assert reply.content == answer().text
+
+
 def test_a_search_does_not_find_what_was_pruned(database: SqlDatabase) -> None:
     bought(database)
     prune(database, NOW + 2 * WEEK, history=WEEK)
@@ -274,7 +291,7 @@ def test_a_key_whose_analysis_was_pruned_says_so(database: SqlDatabase) -> None:
         tx.idempotency_keys.begin(key, ALICE, at=late)
         analysis = tx.analyses.given(ALICE, answer_id)
         assert analysis is not None
-        tx.idempotency_keys.settle(key, analysis.id)
+        tx.idempotency_keys.settle(key, analysis)
 
     prune(database, late, history=WEEK)
 

@@ -132,7 +132,11 @@ def test_a_reader_who_goes_away_loses_nothing(server: Server, stub: StubProvider
     assert len(stub.calls()) == 1
 
 
-def test_a_reader_who_does_not_read_holds_nobody_back(server: Server, stub: StubProvider) -> None:
+def test_a_reader_who_does_not_read_holds_nobody_back(
+    servers: Servers, stub: StubProvider, sqlite_url: str
+) -> None:
+    # So many tokens that an answer may be longer than what a connection holds in between.
+    server = servers.start(sqlite_url, ASKONCE_MAX_OUTPUT_TOKENS="1000000")
     stub.will("text=" + "word " * 400_000)
     long = "Go on for ever."
     with socket.create_connection(("127.0.0.1", server.port)) as line:

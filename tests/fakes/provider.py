@@ -1,5 +1,6 @@
 """A provider that costs nothing and says what a test wants, without any SDK."""
 
+import json
 import re
 import threading
 from collections import deque
@@ -28,8 +29,8 @@ class FakeProvider:
     """Implements the port `Provider`: scripted with `will`, recording in `calls`.
 
     Without a script each call is answered with `answer to <text> #<number of the call>`, so that
-    an answer that was not asked for anew, or is another question's, shows. `hold` keeps calls in
-    flight until `let_go`.
+    an answer that was not asked for anew, or is another question's, shows; in a conversation that
+    is the content of the reply. `hold` keeps calls in flight until `let_go`.
     """
 
     def __init__(self, name: str = "fake") -> None:
@@ -100,7 +101,10 @@ class FakeProvider:
             raise outcome
         if isinstance(outcome, Answer | BrokenOff):
             return outcome
-        return self._answer(question, outcome or f"answer to {question.text} #{number}")
+        text = outcome or f"answer to {question.text} #{number}"
+        if question.is_turn and outcome is None:
+            text = json.dumps({"content": text, "confidence": 0.75})
+        return self._answer(question, text)
 
     def _answer(self, question: Question, text: str) -> Answer:
         return Answer(
@@ -108,7 +112,11 @@ class FakeProvider:
             provider=self.name,
             model=question.model,
             finish_reason=FinishReason.STOP,
-            tokens_in=max(1, len(question.text) // 4),
+            tokens_in=max(1, _length(question) // 4),
             tokens_out=max(1, len(text) // 4),
             cost=Decimal("0.000123"),
         )
+
+
+def _length(question: Question) -> int:
+    return len(question.text) + sum(len(said.content) for said in question.messages or ())

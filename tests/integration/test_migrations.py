@@ -11,7 +11,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Inspector, inspect
 
+from askonce.core.conversations import NewSession, Role, Turn
 from askonce.core.ports import HistoryFilter
+from askonce.core.preferences import Wishes
 from askonce.db import migrating
 from askonce.db.database import SqlDatabase
 from askonce.db.rows import Row
@@ -21,7 +23,17 @@ from tests.examples import a_question as question
 from tests.examples import an_answer as answer
 from tests.serving import PATIENCE_SECONDS
 
-OURS = {"answers", "analyses", "flights", "attempts", "idempotency_keys"}
+OURS = {
+    "answers",
+    "analyses",
+    "flights",
+    "attempts",
+    "idempotency_keys",
+    "sessions",
+    "messages",
+    "preferences",
+    "revisions",
+}
 
 
 @pytest.fixture
@@ -39,6 +51,18 @@ def fill(database: SqlDatabase) -> None:
         tx.analyses.add(ALICE, answer_id, cached=False, at=NOW)
 
 
+def fill_all(database: SqlDatabase) -> None:
+    """Fill the tables that came later, too."""
+    fill(database)
+    with database.transaction() as tx:
+        said = tx.answers.add(question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
+        session = tx.sessions.add(CALLER, NewSession(user_id="alice", title="Old"), at=NOW)
+        tx.messages.say(session, "What is a cache?", at=NOW)
+        turn = Turn(session_id=session.id, position=1, role=Role.ASSISTANT, sent=1, summarised=0)
+        assert tx.messages.give("default", turn, said, cached=False, at=NOW) is not None
+        tx.preferences.put("default", "alice", Wishes(provider="claude"), at=NOW)
+
+
 def tables(database: SqlDatabase) -> set[str]:
     inspector: Inspector = inspect(database.engine)
     return {name for name in inspector.get_table_names() if not name.startswith("answers_words")}
@@ -46,14 +70,14 @@ def tables(database: SqlDatabase) -> set[str]:
 
 def test_every_step_goes_up_and_down_with_rows_in_the_tables(empty: SqlDatabase) -> None:
     migrating.upgrade(empty)
-    fill(empty)
+    fill_all(empty)
 
     migrating.downgrade(empty, "base")
     assert tables(empty) == {"alembic_version"}
     assert not migrating.is_current(empty)
 
     migrating.upgrade(empty)
-    fill(empty)
+    fill_all(empty)
     assert tables(empty) == OURS | {"alembic_version"}
     with empty.reading() as tx:
         assert len(tx.analyses.newest(CALLER, "alice", HistoryFilter()).items) == 1
@@ -189,5 +213,17 @@ def test_each_migration_has_one_parent_and_a_way_back() -> None:
     scripts = ScriptDirectory(str(Path(__file__).parents[2] / "migrations"))
     revisions = list(scripts.walk_revisions())
 
-    assert len(scripts.get_heads()) == 1
+    assert scripts.get_heads() == [migrating.newest()]
     assert all(hasattr(revision.module, "downgrade") for revision in revisions)
+
+
+def test_without_conversations_only_the_answers_of_the_history_are_left(
+    database: SqlDatabase,
+) -> None:
+    fill_all(database)
+
+    migrating.downgrade(database, "0003")
+
+    with database.reading() as tx:
+        answers = tx.connection.exec_driver_sql("SELECT count(*) FROM answers").scalar_one()
+    assert answers == 1

@@ -1,5 +1,6 @@
 """Paid answers on a real disk."""
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from askonce.core.access import Asker
+from askonce.core.conversations import Role, Spoken, Turn
 from askonce.core.flights import Lease
 from askonce.core.idempotency import IdempotencyKey
 from askonce.db.spool import FileSpool
@@ -40,6 +42,24 @@ def only_file(folder: Path) -> Path:
         {"question": a_question(fallbacks=("openai", "local"), output_schema='{"type": "null"}')},
         {"asker": Asker(tenant="t", user_id="u", key=IdempotencyKey(scope=b"s", digest=b"d"))},
         {"has_lease": False, "is_kept": False},
+        {"question": a_question(messages=())},
+        {
+            "question": a_question(
+                messages=(Spoken(Role.USER, "Hi"), Spoken(Role.ASSISTANT, "Yes?"))
+            ),
+            "asker": Asker(
+                tenant="t",
+                user_id="u",
+                turn=Turn(
+                    session_id=1,
+                    position=3,
+                    role=Role.ASSISTANT,
+                    sent=3,
+                    summarised=0,
+                    is_anew=True,
+                ),
+            ),
+        },
     ],
 )
 def test_what_is_put_there_waits_whole(folder: Path, changes: dict[str, object]) -> None:
@@ -48,6 +68,17 @@ def test_what_is_put_there_waits_whole(folder: Path, changes: dict[str, object])
     FileSpool(folder).put(purchase)
 
     assert FileSpool(folder).waiting() == [purchase]
+
+
+def test_a_file_that_was_written_before_there_were_conversations_is_read(
+    folder: Path, spool: FileSpool
+) -> None:
+    spool.put(a_purchase())
+    facts = json.loads(only_file(folder).read_bytes())
+    del facts["question"]["messages"], facts["asker"]["turn"]
+    only_file(folder).write_text(json.dumps(facts))
+
+    assert spool.waiting() == [a_purchase()]
 
 
 def test_nobody_else_can_read_it(folder: Path, spool: FileSpool) -> None:

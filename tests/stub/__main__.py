@@ -3,7 +3,8 @@
 It speaks Anthropic's Messages API (`POST /v1/messages`) and OpenAI's Responses API
 (`POST /v1/responses`), plain and streamed, over HTTP/1.1 with keep-alive, in a process of its own,
 and prints `http://127.0.0.1:PORT` on one line when it is ready. An ok answer reads
-`answer to <first 8 hex digits of the question's SHA-256> #<number of the call>`.
+`answer to <first 8 hex digits of the question's SHA-256> #<number of the call>`; in a conversation
+the question is what was said last, and this is the content of the reply, which is JSON.
 
 What a call does is said in a line of words, either beforehand (`POST /_script` with a JSON list of
 lines, each used up by one call) or in the question itself: `what is this? [[429 retry-after=2]]`.
@@ -23,6 +24,7 @@ A line is at most one mode and any options:
     nul, surrogate          characters that no database stores
     error-event, pings      streams only: an error in the middle; a minute of pings
     trickle, trickle-head   one byte each `every` seconds, of the body or of everything
+    endless, squeezed       an answer that goes on and on; one that is long only when it is unpacked
     redirect, hang          a 307 to elsewhere; a minute of silence
     quota, too-long         the vendor's word for no money left, and for too long a question
 
@@ -33,6 +35,7 @@ A line is at most one mode and any options:
     times=N                 only the first N calls with this question, the later ones are ok
     cached=N                tokens of the question that came from the vendor's prompt cache
     text=…                  the answer's text; takes the rest of the line
+    say=…                   the same, as JSON where a reply in a conversation is asked for
     NAME=VALUE              any other: a response header, `_` for a blank (retry-after=2)
 
 `GET /_calls` tells what was asked (`calls`, `running`, `max_running`), `POST /_reset` forgets all

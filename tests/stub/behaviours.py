@@ -29,13 +29,15 @@ class Behaviour:
     times: int | None = None
     cached: int = 0
     text: str | None = None
+    say: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, line: str) -> "Behaviour":
         """Return the behaviour that `line` describes, e.g. `429 retry-after=2` or `slow=0.5`."""
         line, _, text = line.partition("text=")
-        wanted = cls(text=text or None)
+        line, _, say = line.partition("say=")
+        wanted = cls(text=text or None, say=say or None)
         for word in line.split():
             name, is_option, value = word.partition("=")
             if not is_option:

@@ -1,6 +1,7 @@
 """The stub provider's HTTP: plays what a behaviour says, down to single bytes and resets."""
 
 import asyncio
+import gzip
 import json
 import socket
 import struct
@@ -10,7 +11,7 @@ from typing import Any
 
 from tests.stub.behaviours import Behaviour, Script
 from tests.stub.journal import Journal
-from tests.stub.wire_formats import Anthropic, OpenAI, Said, Vendor, default_text
+from tests.stub.wire_formats import Anthropic, OpenAI, Said, Vendor, as_reply, default_text
 
 VENDORS: dict[str, Vendor] = {"/v1/messages": Anthropic(), "/v1/responses": OpenAI()}
 _ENDS = {"length": "length", "refusal": "refusal", "filtered": "filtered", "tool": "tool"}
@@ -23,6 +24,7 @@ _TEXTS = {
 }
 _JSON = "application/json"
 _SSE = "text/event-stream; charset=utf-8"
+_CHUNKED = {"transfer-encoding": "chunked"}
 _BACKLOG = 2048
 
 
@@ -110,6 +112,8 @@ class Handler:
             self._reset()
         elif instead is not None:
             await self._send(*instead)
+        elif is_streamed and wanted.mode == "squeezed":
+            await self._squeeze(vendor, said)
         elif is_streamed:
             await self._stream(vendor, wanted, said)
         else:
@@ -122,7 +126,11 @@ class Handler:
             body = body[: len(body) // 2]
         if wanted.mode == "no-usage":
             body = json.dumps({**answer, "usage": None}).encode()
-        head = self._head(200, _JSON, {**wanted.headers, "content-length": str(len(body))})
+        headers = dict(wanted.headers)
+        if wanted.mode == "squeezed":
+            body = gzip.compress(body + b" " * 10_000_000)
+            headers["content-encoding"] = "gzip"
+        head = self._head(200, _JSON, {**headers, "content-length": str(len(body))})
         match wanted.mode:
             case "cut":
                 await self._write(head + body[: len(body) // 2])
@@ -135,12 +143,15 @@ class Handler:
                 await self._trickle(body, wanted.every)
             case "trickle-head":
                 await self._trickle(head + body, wanted.every)
+            case "endless":
+                head = self._head(200, _JSON, _CHUNKED)
+                await self._repeat(head + _chunk(b'{"id": "'), _chunk(b"x" * 4096))
             case _:
                 await self._write(head + body)
         self._is_over |= wanted.mode == "hang-up"
 
     async def _stream(self, vendor: Vendor, wanted: Behaviour, said: Said) -> None:
-        head = self._head(200, _SSE, {**wanted.headers, "transfer-encoding": "chunked"})
+        head = self._head(200, _SSE, {**wanted.headers, **_CHUNKED})
         is_failing = wanted.mode == "failed"
         events = [_chunk(event) for event in vendor.events(said, is_failing=is_failing)]
         middle = len(events) // 2
@@ -151,11 +162,9 @@ class Handler:
                 self._reset()
             case "cut-politely":
                 await self._write(head + b"".join(events[:middle]) + _chunk(b""))
-            case "malformed":
-                broken = _chunk(b'event: message_delta\ndata: {"type": "mess\n\n')
-                await self._write(head + b"".join(events[:middle]) + broken + _chunk(b""))
-            case "error-event":
-                broken = _chunk(vendor.broken())
+            case "malformed" | "error-event":
+                half = b'event: message_delta\ndata: {"type": "mess\n\n'
+                broken = _chunk(half if wanted.mode == "malformed" else vendor.broken())
                 await self._write(head + b"".join(events[:middle]) + broken + _chunk(b""))
             case "pings":
                 await self._write(head + b"".join(events[:middle]))
@@ -169,10 +178,17 @@ class Handler:
                 await self._trickle(b"".join(events), wanted.every)
             case "trickle-head":
                 await self._trickle(head, wanted.every)
+            case "endless":
+                await self._repeat(head + b"".join(events[:middle]), events[middle - 1])
             case _:
                 await self._write(head)
                 await self._send_each([*events, _chunk(b"")], is_held=wanted.held == "middle")
         self._is_over |= wanted.mode == "hang-up"
+
+    async def _squeeze(self, vendor: Vendor, said: Said) -> None:
+        events = gzip.compress(b"".join(vendor.events(said, is_failing=False)))
+        head = self._head(200, _SSE, {**_CHUNKED, "content-encoding": "gzip"})
+        await self._write(head + _chunk(events) + _chunk(b""))
 
     async def _send_each(self, events: list[bytes], *, is_held: bool) -> None:
         for number, event in enumerate(events):
@@ -196,6 +212,12 @@ class Handler:
         for byte in data:
             await self._write(bytes([byte]))
             await asyncio.sleep(every)
+
+    async def _repeat(self, start: bytes, piece: bytes) -> None:
+        """Go on until the client has had enough."""
+        await self._write(start)
+        while True:
+            await self._write(piece)
 
     async def _write(self, data: bytes) -> None:
         self._writer.write(data)
@@ -234,7 +256,7 @@ def _instead(vendor: Vendor, wanted: Behaviour) -> tuple[int, str, bytes, dict[s
 def _said(
     vendor: Vendor, body: dict[str, Any], question: str, wanted: Behaviour, number: int
 ) -> Said:
-    text = wanted.text or _TEXTS.get(wanted.mode, default_text(question, number))
+    text = _text(vendor, body, question, wanted, number)
     tokens_out = max(1, len(text) // 4)
     if wanted.mode in {"length", "full"}:
         tokens_out = vendor.limit(body)
@@ -243,10 +265,23 @@ def _said(
         model=str(body.get("model")),
         text=text,
         end=_ENDS.get(wanted.mode, "stop"),
-        tokens_in=max(1, len(question) // 4),
+        tokens_in=max(1, len(vendor.prompt(body)) // 4),
         tokens_cached=wanted.cached,
         tokens_out=tokens_out,
     )
+
+
+def _text(
+    vendor: Vendor, body: dict[str, Any], question: str, wanted: Behaviour, number: int
+) -> str:
+    if wanted.text or wanted.mode in _TEXTS:
+        return wanted.text or _TEXTS[wanted.mode]
+    text = wanted.say or default_text(question, number)
+    schema = vendor.schema(body)
+    if schema is None or set(schema.get("properties", ())) != {"content", "confidence"}:
+        return text
+    reply = as_reply(text)
+    return reply[: len(reply) // 2] if wanted.mode in {"length", "full"} else reply
 
 
 def _chunk(data: bytes) -> bytes:

@@ -34,10 +34,29 @@ def default_text(question: str, number: int) -> str:
     return f"answer to {digest} #{number}"
 
 
+def as_reply(text: str) -> str:
+    """Return a text as a reply in a conversation: JSON with the content and a confidence."""
+    return json.dumps({"content": text, "confidence": 0.75})
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    return "".join(block.get("text", "") for block in content)
+
+
 class Vendor(Protocol):
     """One vendor's way of putting things."""
 
-    def question(self, body: dict[str, Any]) -> str: ...
+    def question(self, body: dict[str, Any]) -> str:
+        """Return the last thing that was said."""
+
+    def prompt(self, body: dict[str, Any]) -> str:
+        """Return all that was said."""
+
+    def schema(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the schema that the answer has to fit."""
 
     def limit(self, body: dict[str, Any]) -> int: ...
 
@@ -66,10 +85,16 @@ class Anthropic:
     """https://docs.anthropic.com/en/api/messages and .../messages-streaming."""
 
     def question(self, body: dict[str, Any]) -> str:
-        content = body["messages"][-1]["content"]
-        if isinstance(content, str):
-            return content
-        return "".join(block.get("text", "") for block in content)
+        return _text(body["messages"][-1])
+
+    def prompt(self, body: dict[str, Any]) -> str:
+        return "".join(_text(message) for message in body["messages"])
+
+    def schema(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        schema: dict[str, Any] | None = (
+            body.get("output_config", {}).get("format", {}).get("schema")
+        )
+        return schema
 
     def limit(self, body: dict[str, Any]) -> int:
         return int(body["max_tokens"])
@@ -150,7 +175,17 @@ class OpenAI:
 
     def question(self, body: dict[str, Any]) -> str:
         question = body["input"]
-        return question if isinstance(question, str) else json.dumps(question)
+        return question if isinstance(question, str) else _text(question[-1])
+
+    def prompt(self, body: dict[str, Any]) -> str:
+        question = body["input"]
+        if isinstance(question, str):
+            return question
+        return "".join(_text(message) for message in question)
+
+    def schema(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        schema: dict[str, Any] | None = body.get("text", {}).get("format", {}).get("schema")
+        return schema
 
     def limit(self, body: dict[str, Any]) -> int:
         return int(body.get("max_output_tokens") or 0)

@@ -51,3 +51,25 @@ def test_closing_waits_for_calls_that_were_taken_on() -> None:
     lane.close()
 
     assert done == [0, 1, 2, 3]
+
+
+def test_a_closed_lane_takes_nothing_on() -> None:
+    lane = Lane(slots=1, queue=5)
+    lane.close()
+
+    with pytest.raises(OverloadedError):
+        lane.submit(lambda: None)
+
+
+def test_the_next_step_of_what_was_taken_on_is_run_however_much_waits() -> None:
+    lane = Lane(slots=1, queue=0)
+    may_end, done = threading.Event(), threading.Event()
+    lane.submit(may_end.wait)  # type: ignore[arg-type]
+
+    lane.go_on(done.set)
+    may_end.set()
+
+    assert done.wait(60)
+    lane.close()
+    with pytest.raises(OverloadedError):
+        lane.go_on(lambda: None)

@@ -18,7 +18,7 @@ def test_all_lines_come_out_in_their_order() -> None:
 
     for number in range(1000):
         lines.write(f"line {number}\n")
-    lines.drain()
+    lines.flush()
 
     assert everything(read, write) == "".join(f"line {number}\n" for number in range(1000))
 
@@ -46,7 +46,7 @@ def test_lines_of_many_threads_are_never_torn() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    lines.drain()
+    lines.flush()
 
     assert set(everything(read, write).splitlines()) == {"x" * 30}
 
@@ -57,6 +57,6 @@ def test_a_reader_that_is_gone_stops_nobody() -> None:
 
     lines = Lines(write)
     lines.write("a line\n")
-    lines.drain()
+    lines.flush()
 
     os.close(write)

@@ -9,6 +9,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
+from askonce.core.conversations import Role, Spoken
 from askonce.core.questions import Question, Scope
 from tests.examples import a_question as question
 
@@ -63,6 +64,8 @@ def test_the_fingerprint_is_sha256_of_rfc_8785_json(
         {"instructions": "Be brief."},
         {"output_schema": "{}"},
         {"fallbacks": ("openai",)},
+        {"messages": ()},
+        {"messages": (Spoken(Role.USER, "Hello."),)},
     ],
 )
 def test_whatever_can_change_an_answer_changes_the_fingerprint(change: dict[str, Any]) -> None:
@@ -78,9 +81,39 @@ def test_no_field_of_a_question_is_left_out_of_the_fingerprint() -> None:
         "instructions",
         "output_schema",
         "fallbacks",
+        "messages",
     }
 
     assert set(Question.__slots__) == known
+
+
+@given(st.lists(st.tuples(st.sampled_from(["user", "assistant"]), texts), max_size=4))
+def test_a_conversation_is_in_the_fingerprint_as_canonical_json_too(
+    said: list[tuple[str, str]],
+) -> None:
+    asked = question(messages=tuple(Spoken(Role(role), content) for role, content in said))
+
+    canonical = rfc8785.dumps(
+        {
+            "askonce": 1,
+            "for": ["default", None],
+            "instructions": None,
+            "max_output_tokens": asked.max_output_tokens,
+            "messages": [list(one) for one in said],
+            "model": asked.model,
+            "output_schema": None,
+            "provider": asked.provider,
+            "text": asked.text,
+        }
+    )
+    assert asked.fingerprint(TENANT) == hashlib.sha256(canonical).digest()
+
+
+def test_who_said_something_changes_the_fingerprint() -> None:
+    one = question(messages=(Spoken(Role.USER, "Yes."), Spoken(Role.ASSISTANT, "No.")))
+    other = question(messages=(Spoken(Role.USER, "Yes."), Spoken(Role.USER, "No.")))
+
+    assert one.fingerprint(TENANT) != other.fingerprint(TENANT)
 
 
 def test_composed_and_decomposed_characters_are_different_texts() -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from askonce.core.answers import FinishReason
+from askonce.core.replies import REPLY_SCHEMA
 from askonce.services.repair import asked_again, mended, together
 from askonce.services.structured import checked_schema
 from tests.examples import a_question as question
@@ -87,3 +88,32 @@ def test_producing_an_answer_took_all_that_was_spent_on_it(
     whole = together(answer(), answer(tokens_in=1, tokens_out=2, cost=cost))
 
     assert (whole.tokens_in, whole.tokens_out, whole.cost) == (121, 25, sum_)
+
+
+TURN = question(output_schema=REPLY_SCHEMA, messages=())
+CUT = FinishReason.LENGTH
+
+
+def test_a_reply_that_was_cut_is_given_with_what_there_is_of_it() -> None:
+    cut = answer(text='{"content": "Paris is', finish_reason=CUT)
+
+    assert mended(TURN, cut) == cut
+
+
+@pytest.mark.parametrize("said", ["", "{", '{"content": "', '{"content": " ', '{"confidence": 1'])
+def test_a_reply_that_was_cut_before_it_said_anything_is_not_given(said: str) -> None:
+    assert mended(TURN, answer(text=said, finish_reason=CUT)) is None
+
+
+def test_a_blank_reply_is_not_given() -> None:
+    assert mended(TURN, answer(text='{"content": " \\n", "confidence": 1}')) is None
+
+
+def test_a_reply_with_a_confidence_out_of_range_is_asked_for_again() -> None:
+    unsure = answer(text='{"content": "Paris.", "confidence": 90}')
+
+    again = asked_again(TURN, unsure)
+
+    assert mended(TURN, unsure) is None
+    assert again.messages == TURN.messages
+    assert "/confidence" in again.text

@@ -78,3 +78,90 @@ def test_a_circuit_needs_a_number_above_nothing(environment: pytest.MonkeyPatch,
 
     with pytest.raises(ConfigurationError, match=f"^{name}: "):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("8000", {"*": 8000}),
+        ("gpt-6-luna=400000", {"gpt-6-luna": 400000}),
+        (" a/b = 4000 , 9000", {"a/b": 4000, "*": 9000}),
+        ("ft:gpt=x=4000", {"ft:gpt=x": 4000}),
+    ],
+)
+def test_windows_are_set_for_all_models_or_for_some(
+    environment: pytest.MonkeyPatch, written: str, read: dict[str, int]
+) -> None:
+    environment.setenv("ASKONCE_CONTEXT_TOKENS", written)
+
+    assert load_settings().context_tokens == read
+
+
+@pytest.mark.parametrize("written", ["a", "a=b", "511", "a=-1", "8000=a"])
+def test_a_window_that_is_no_number_of_tokens_stops_the_start(
+    environment: pytest.MonkeyPatch, written: str
+) -> None:
+    environment.setenv("ASKONCE_CONTEXT_TOKENS", written)
+
+    with pytest.raises(ConfigurationError, match=r"^ASKONCE_CONTEXT_TOKENS: "):
+        load_settings()
+
+
+@pytest.mark.parametrize("name", ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"])
+@pytest.mark.parametrize("key", ["sk-secret\n", "sk-se cret", "sk-sécret", "sk-\x7f"])
+def test_a_key_that_no_header_can_carry_stops_the_start(
+    environment: pytest.MonkeyPatch, name: str, key: str
+) -> None:
+    environment.setenv(name, key)
+
+    with pytest.raises(ConfigurationError, match=f"^{name}: ") as caught:
+        load_settings()
+
+    assert "sk-" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ANTHROPIC_BASE_URL", "OPENAI_BASE_URL"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "api.example.com/v1",
+        "localhost:8000",
+        "ftp://api.example.com",
+        "https://",
+        "https://:443",
+        "https://api.example.com:99999",
+        "https://api.example.com:port",
+        "https://[::1",
+        "https://api.exam ple.com",
+        "https://api.example.com\n",
+        "https://api.éxample.com",
+        "https://api.example.com/v1?key=1",
+        "https://api.example.com/v1#top",
+    ],
+)
+def test_an_address_that_is_none_stops_the_start(
+    environment: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    environment.setenv(name, url)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+
+    assert str(caught.value) == f"{name}: is not an address such as https://api.example.com/v1"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8080",
+        "https://[::1]:8443/v1/",
+        "https://u:p@gateway/openai",
+        "HTTPS://a.b",
+    ],
+)
+def test_an_address_may_be_anybodys_own(environment: pytest.MonkeyPatch, url: str) -> None:
+    environment.setenv("OPENAI_BASE_URL", url)
+
+    assert load_settings().openai_base_url == url

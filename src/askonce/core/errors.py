@@ -74,6 +74,10 @@ class NotReadyError(AskonceError):
     """This process is starting or draining: requests belong elsewhere."""
 
 
+class ConflictError(AskonceError):
+    """Another turn of this session is running, or was quicker."""
+
+
 class IdempotencyMismatchError(AskonceError):
     """The idempotency key came with another request before."""
 

@@ -26,12 +26,16 @@ class IdempotencyKey:
 
 
 class Repeat(Enum):
-    """Why a key cannot be used for a new request."""
+    """Why a request cannot be answered with anything, before or after its key is looked at."""
 
     # It came with another request before.
     MISMATCH = auto()
     # What it gave has been deleted since.
     DELETED = auto()
+    # The session that it is about does not exist any more.
+    GONE = auto()
+    # Something was said in the session that it does not know of.
+    MOVED_ON = auto()
 
 
 def _sha256(*facts: object) -> bytes:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum
 
 from askonce.core.answers import Analysis
+from askonce.core.conversations import Message
 from askonce.core.tapes import Tape
 
 
@@ -13,11 +14,12 @@ from askonce.core.tapes import Tape
 class Landed:
     """How a flight ended: with the answer that stands.
 
-    `paid` is the history row of the asker whose request made the call, where it was made here.
+    `paid` is what the asker was given whose request made the call, where it was made here: a
+    history row, or a message in a session.
     """
 
     answer_id: int
-    paid: Analysis | None = None
+    paid: Analysis | Message | None = None
     is_kept: bool = False
 
 
@@ -49,8 +51,20 @@ class Boarded:
 class Asked:
     """One request's outcome. `stored_at` and `expires_at` are those of the entry that was hit."""
 
-    analysis: Analysis
+    given: Analysis | Message
     way: Way
     is_kept: bool = False
     stored_at: datetime | None = None
     expires_at: datetime | None = None
+
+    @property
+    def analysis(self) -> Analysis:
+        """The history row that an analysis was given."""
+        assert isinstance(self.given, Analysis)  # noqa: S101 - by who asked
+        return self.given
+
+    @property
+    def message(self) -> Message:
+        """The message that a session was given."""
+        assert isinstance(self.given, Message)  # noqa: S101 - by who asked
+        return self.given

@@ -12,6 +12,7 @@ from askonce.core.answers import Analysis, Answer, Delta, Finished
 from askonce.core.attempts import Outcome
 from askonce.core.caching import Accepted
 from askonce.core.clock import Deadline
+from askonce.core.conversations import Message, Session
 from askonce.core.errors import ProviderError
 from askonce.core.flights import Lease, Seen
 from askonce.core.idempotency import IdempotencyKey, Repeat
@@ -19,6 +20,7 @@ from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
 from askonce.core.requests import Request
 from askonce.core.retention import Gone, Kind, Look
+from askonce.core.stores import Messages, Preferences, Sessions
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -130,6 +132,15 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A cache entry: which answer, and the entry's age limits."""
+
+    answer_id: int
+    stored_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Gift:
     """Somebody who is to be given an answer that another request paid for."""
 
@@ -177,6 +188,9 @@ class Flights(Protocol):
 
     def recall(self, requests: Sequence[Request], *, at: datetime) -> Sequence[Kept | None]:
         """Give each asker a cache entry that will do; None, and no row, without one."""
+
+    def entry(self, fingerprint: bytes, *, tenant: str, accepted: Accepted) -> Entry | None:
+        """Return an accepted cache entry, which is not deleted until this transaction ends."""
 
     def claim(
         self, fingerprint: bytes, *, tenant: str, owner: str, accepted: Accepted
@@ -249,13 +263,17 @@ class Attempts(Protocol):
         """Return how this very call stands; None when it was never written here."""
 
 
+# What a request was answered with. Of a turn it is what the user said, also without a reply.
+Stood = Analysis | Session | Message
+
+
 class IdempotencyKeys(Protocol):
     """Which requests were answered with what."""
 
-    def begin(self, key: IdempotencyKey, asker: Asker, *, at: datetime) -> Analysis | Repeat | None:
+    def begin(self, key: IdempotencyKey, asker: Asker, *, at: datetime) -> Stood | Repeat | None:
         """Note that a key is used, and return what it was answered with, if it was."""
 
-    def settle(self, key: IdempotencyKey, analysis_id: int) -> None:
+    def settle(self, key: IdempotencyKey, given: Stood) -> None:
         """Write what a key was answered with; the first answer stands."""
 
 
@@ -282,6 +300,12 @@ class Transaction(Protocol):
     def attempts(self) -> Attempts: ...
     @property
     def idempotency_keys(self) -> IdempotencyKeys: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def messages(self) -> Messages: ...
+    @property
+    def preferences(self) -> Preferences: ...
     def prunable(self, kind: Kind) -> Prunable: ...
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import rfc8785
 
+from askonce.core.conversations import Spoken
+
 FINGERPRINT_VERSION = 1
 MAX_TEXT_CHARACTERS = 200_000
 
@@ -29,7 +31,8 @@ class Question:
 
     `output_schema` is the JSON text of the schema, so that a question stays hashable and frozen.
     `fallbacks` are the other providers whose answer counts as an answer to this question; there
-    are none where the request named its provider.
+    are none where the request named its provider. `messages` are what was said before `text` in
+    a conversation, the oldest first; None where the question does not belong to one.
     """
 
     text: str = field(repr=False)
@@ -39,6 +42,12 @@ class Question:
     instructions: str | None = field(default=None, repr=False)
     output_schema: str | None = field(default=None, repr=False)
     fallbacks: tuple[str, ...] = ()
+    messages: tuple[Spoken, ...] | None = field(default=None, repr=False)
+
+    @property
+    def is_turn(self) -> bool:
+        """Whether the answer is a reply in a conversation, and so has its form."""
+        return self.messages is not None and self.output_schema is not None
 
     def schema(self) -> dict[str, Any] | None:
         """Return the output schema as an object, or None where none was asked for."""
@@ -50,7 +59,11 @@ class Question:
         A new field of `Question` belongs in here, with a new `FINGERPRINT_VERSION`: old answers
         are then asked for again rather than served to a question they were not given to.
         """
-        hashed = _hashed_up_to_text(
+        # A conversation differs at each turn: remembering it would only fill the memory.
+        hash_up_to_text = (
+            _hashed_up_to_text if self.messages is None else _hashed_up_to_text.__wrapped__
+        )
+        hashed = hash_up_to_text(
             tenant=scope.tenant,
             user_id=scope.user_id,
             instructions=self.instructions,
@@ -59,6 +72,7 @@ class Question:
             output_schema=self.output_schema,
             provider=self.provider,
             fallbacks=self.fallbacks,
+            messages=self.messages,
         ).copy()
         # RFC 8785 section 3.2.2.2 escapes strings exactly as json.dumps does without ASCII mode.
         hashed.update(_UNESCAPED.encode(self.text).encode())
@@ -77,6 +91,7 @@ def _hashed_up_to_text(
     output_schema: str | None,
     provider: str,
     fallbacks: tuple[str, ...],
+    messages: tuple[Spoken, ...] | None,
 ) -> "hashlib._Hash":
     """Return the hash state of everything but the text, which RFC 8785 sorts last.
 
@@ -93,5 +108,7 @@ def _hashed_up_to_text(
     }
     if fallbacks:
         facts["fallbacks"] = list(fallbacks)
+    if messages is not None:
+        facts["messages"] = [[said.role.value, said.content] for said in messages]
     canonical = rfc8785.dumps(facts)
     return hashlib.sha256(canonical[:-1] + b',"text":')

@@ -47,3 +47,20 @@ class Tape:
             listeners = list(self._listeners)
         for listener in listeners:
             listener()
+
+
+def follow(source: Tape, target: Tape) -> None:
+    """Write everything that is on one tape, and will be, to another one, which is not ended."""
+    lock = threading.Lock()
+    position = 0
+
+    def copy() -> None:
+        nonlocal position
+        with lock:
+            pieces, _ = source.read(position)
+            position += len(pieces)
+            for piece in pieces:
+                target.write(piece)
+
+    source.listen(copy)
+    copy()

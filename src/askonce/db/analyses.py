@@ -8,22 +8,20 @@ from sqlalchemy import (
     Connection,
     bindparam,
     delete,
-    exists,
     insert,
     select,
-    update,
 )
 
 from askonce.core.access import Asker, Caller
 from askonce.core.answers import Analysis
 from askonce.core.ports import Gift, HistoryFilter, Page
-from askonce.db.flights import PURGED
 from askonce.db.giving import ANSWER_COLUMNS, Said, share_all
 from askonce.db.history import ANALYSES, History, analysis_of
-from askonce.db.rows import AnalysisRow, AnswerRow, FlightRow
+from askonce.db.rows import AnalysisRow, AnswerRow
+from askonce.db.unused import hold, remove_unused
 
 # Built once: building a statement takes longer than running it.
-_ANSWER_TO_GIVE = (
+ANSWER_TO_GIVE = (
     select(*ANSWER_COLUMNS)
     .where(AnswerRow.id == bindparam("answer_id"), AnswerRow.tenant == bindparam("tenant"))
     .with_for_update(read=True, key_share=True)
@@ -46,7 +44,7 @@ class SqlAnalyses:
         """Write that a user was given an answer; None when the answer has been deleted."""
         # The key share keeps a deletion out until the new row, which refers to it, is committed.
         row = self._connection.execute(
-            _ANSWER_TO_GIVE, {"answer_id": answer_id, "tenant": asker.tenant}
+            ANSWER_TO_GIVE, {"answer_id": answer_id, "tenant": asker.tenant}
         ).one_or_none()
         if row is None:
             return None
@@ -111,9 +109,7 @@ class SqlAnalyses:
         if answer_id is None:
             return False
         # Taken before we look for other uses: whoever is just adding one is waited for.
-        self._connection.execute(
-            select(AnswerRow.id).where(AnswerRow.id == answer_id).with_for_update()
-        )
+        hold(self._connection, [answer_id])
         removed = self._connection.execute(
             delete(AnalysisRow)
             .where(AnalysisRow.id == analysis_id, *reachable_by(caller))
@@ -125,13 +121,7 @@ class SqlAnalyses:
         return True
 
     def _remove_unused(self, answer_id: int) -> None:
-        is_used = select(exists().where(AnalysisRow.answer_id == answer_id))
-        if self._connection.execute(is_used).scalar_one():
-            return
-        self._connection.execute(
-            update(FlightRow).where(FlightRow.answer_id == answer_id).values(PURGED)
-        )
-        self._connection.execute(delete(AnswerRow).where(AnswerRow.id == answer_id))
+        remove_unused(self._connection, [answer_id])
 
 
 def reachable_by(caller: Caller) -> tuple[ColumnElement[bool], ...]:

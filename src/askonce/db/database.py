@@ -28,15 +28,20 @@ from askonce.db.attempts import SqlAttempts
 from askonce.db.flights import SqlFlights
 from askonce.db.gate import WriterGate
 from askonce.db.idempotency import SqlIdempotencyKeys
+from askonce.db.messages import SqlMessages
+from askonce.db.preferences import SqlPreferences
 from askonce.db.pruning import (
     SqlOldAnalyses,
     SqlOldAttempts,
     SqlOldEntries,
     SqlOldIdempotencyKeys,
 )
+from askonce.db.sessions import SqlSessions
 
 BUSY_SECONDS = 5
 _KEPT_SECONDS = 1.0
+# In a URL: a pooler in transaction mode stands before the database, as Prisma says it too.
+_POOLER = "pgbouncer"
 _PRUNABLE: dict[Kind, Callable[[Connection], Prunable]] = {
     Kind.ENTRIES: SqlOldEntries,
     Kind.IDEMPOTENCY_KEYS: SqlOldIdempotencyKeys,
@@ -71,6 +76,18 @@ class SqlTransaction:
     def idempotency_keys(self) -> SqlIdempotencyKeys:
         return SqlIdempotencyKeys(self.connection)
 
+    @property
+    def sessions(self) -> SqlSessions:
+        return SqlSessions(self.connection)
+
+    @property
+    def messages(self) -> SqlMessages:
+        return SqlMessages(self.connection)
+
+    @property
+    def preferences(self) -> SqlPreferences:
+        return SqlPreferences(self.connection)
+
     def prunable(self, kind: Kind) -> Prunable:
         """Return the rows of a kind that grow old."""
         return _PRUNABLE[kind](self.connection)
@@ -82,10 +99,14 @@ class SqlDatabase:
     def __init__(
         self, url: str, *, pool_size: int = 20, busy_seconds: float = BUSY_SECONDS
     ) -> None:
-        self._url = parsed(url)
+        self._url, is_pooled = _without_pooler(parsed(url))
         self._busy_seconds = busy_seconds
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
-        self.engine = self._sqlite(pool_size) if self.is_sqlite else self._postgresql(pool_size)
+        self.engine = (
+            self._sqlite(pool_size)
+            if self.is_sqlite
+            else self._postgresql(pool_size, is_pooled=is_pooled)
+        )
         self._idle_writers: list[tuple[float, Connection]] = []
         self._gate = (
             WriterGate(self.path_beside(".lock"), patience=busy_seconds) if self.is_sqlite else None
@@ -195,8 +216,8 @@ class SqlDatabase:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
 
-    def _postgresql(self, pool_size: int) -> Engine:
-        return create_engine(
+    def _postgresql(self, pool_size: int, *, is_pooled: bool) -> Engine:
+        engine = create_engine(
             self._url,
             pool_size=pool_size,
             max_overflow=0,
@@ -208,23 +229,47 @@ class SqlDatabase:
             connect_args={
                 "connect_timeout": 3,
                 "application_name": "askonce",
-                # A process that is frozen in a transaction loses its locks, and a connection that
-                # nothing comes back on is given up: by default that takes hours.
-                "options": (
-                    "-c statement_timeout=5000 -c lock_timeout=4000"
-                    " -c idle_in_transaction_session_timeout=10000"
-                ),
+                # A connection that nothing comes back on is given up: by default that takes hours.
                 "tcp_user_timeout": 10_000,
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,
                 "keepalives_count": 3,
+                # A pooler in transaction mode gives each transaction to another session: what a
+                # session prepared or was told at its start is not there.
+                **({"prepare_threshold": None} if is_pooled else {"options": _at_start()}),
             },
         )
+        if is_pooled:
+            event.listen(engine, "begin", _limit_transaction)
+        return engine
 
 
 def _monotonic() -> float:
     # Not time.monotonic(), which a frozen wall clock stops.
     return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+# A process that is frozen in a transaction loses its locks.
+_LIMITS = {
+    "statement_timeout": 5000,
+    "lock_timeout": 4000,
+    "idle_in_transaction_session_timeout": 10_000,
+}
+
+
+def _at_start() -> str:
+    return " ".join(f"-c {name}={milliseconds}" for name, milliseconds in _LIMITS.items())
+
+
+def _limit_transaction(connection: Connection) -> None:
+    limits = (f"SET LOCAL {name} = {milliseconds}" for name, milliseconds in _LIMITS.items())
+    connection.exec_driver_sql("; ".join(limits))
+
+
+def _without_pooler(url: URL) -> tuple[URL, bool]:
+    """Return the URL without `pgbouncer=true`, and whether that was in it."""
+    rest = url.difference_update_query([_POOLER])
+    return rest, url.query.get(_POOLER) == "true"
 
 
 def parsed(url: str) -> URL:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from askonce.core.caching import Accepted
 from askonce.core.flights import FlightState, Lease, Seen, first_epoch
-from askonce.core.ports import Kept
+from askonce.core.ports import Entry, Kept
 from askonce.core.requests import Request
 from askonce.db.giving import ANSWER_COLUMNS, Said, share_all
 from askonce.db.rows import AnswerRow, FlightRow
@@ -182,6 +182,15 @@ class SqlFlights:
             else Kept(analysis=analysis, stored_at=entry.stored_at, expires_at=entry.expires_at)
             for entry, analysis in zip(chosen, analyses, strict=True)
         ]
+
+    def entry(self, fingerprint: bytes, *, tenant: str, accepted: Accepted) -> Entry | None:
+        """Return an accepted cache entry, which is not deleted until this transaction ends."""
+        rows = self._connection.execute(_ENTRIES, {"keys": [fingerprint]})
+        entries = [_Entry.of(row) for row in rows if row.tenant == tenant]
+        if not entries or not entries[0].is_accepted(accepted):
+            return None
+        (found,) = entries
+        return Entry(found.said.id, found.stored_at, found.expires_at)
 
     def claim(
         self, fingerprint: bytes, *, tenant: str, owner: str, accepted: Accepted

@@ -11,9 +11,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from askonce.core.access import Asker, Caller
 from askonce.core.answers import Analysis
+from askonce.core.conversations import Message, Session
 from askonce.core.idempotency import KEPT_FOR, IdempotencyKey, Repeat
+from askonce.core.ports import Stood
 from askonce.db.analyses import SqlAnalyses
+from askonce.db.messages import SqlMessages
 from askonce.db.rows import IdempotencyRow
+from askonce.db.sessions import SqlSessions
+
+_NOTHING_YET = {"analysis_id": None, "session_id": None, "message_id": None}
 
 
 class SqlIdempotencyKeys:
@@ -22,7 +28,7 @@ class SqlIdempotencyKeys:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def begin(self, key: IdempotencyKey, asker: Asker, *, at: datetime) -> Analysis | Repeat | None:
+    def begin(self, key: IdempotencyKey, asker: Asker, *, at: datetime) -> Stood | Repeat | None:
         """Note that a key is used, and return what it was answered with, if it was.
 
         A key that is older than 24 hours is used anew. The row stays locked until the transaction
@@ -30,28 +36,44 @@ class SqlIdempotencyKeys:
         """
         self._note(key, asker, at)
         row = self._connection.execute(
-            select(IdempotencyRow.digest, IdempotencyRow.analysis_id)
+            select(
+                IdempotencyRow.digest,
+                IdempotencyRow.analysis_id,
+                IdempotencyRow.session_id,
+                IdempotencyRow.message_id,
+            )
             .where(IdempotencyRow.scope == key.scope)
             .with_for_update()
         ).one()
         if row.digest != key.digest:
             return Repeat.MISMATCH
-        if row.analysis_id is None:
-            return None
         caller = Caller(tenant=asker.tenant)
-        found = SqlAnalyses(self._connection).one(caller, asker.user_id, row.analysis_id)
+        found: Stood | None
+        if row.analysis_id is not None:
+            found = SqlAnalyses(self._connection).one(caller, asker.user_id, row.analysis_id)
+        elif row.message_id is not None:
+            found = SqlMessages(self._connection).one(caller, row.message_id)
+        elif row.session_id is not None:
+            found = SqlSessions(self._connection).one(caller, row.session_id)
+        else:
+            return None
         return found or Repeat.DELETED
 
-    def settle(self, key: IdempotencyKey, analysis_id: int) -> None:
+    def settle(self, key: IdempotencyKey, given: Stood) -> None:
         """Write what a key was answered with; the first answer stands."""
+        column = {Analysis: "analysis_id", Session: "session_id", Message: "message_id"}[
+            type(given)
+        ]
         self._connection.execute(
             update(IdempotencyRow)
             .where(
                 IdempotencyRow.scope == key.scope,
                 IdempotencyRow.digest == key.digest,
                 IdempotencyRow.analysis_id.is_(None),
+                IdempotencyRow.session_id.is_(None),
+                IdempotencyRow.message_id.is_(None),
             )
-            .values(analysis_id=analysis_id)
+            .values({column: given.id})
         )
 
     def _note(self, key: IdempotencyKey, asker: Asker, at: datetime) -> None:
@@ -67,7 +89,7 @@ class SqlIdempotencyKeys:
             .values(scope=key.scope, **facts)
             .on_conflict_do_update(
                 index_elements=[IdempotencyRow.scope],
-                set_=facts | {"analysis_id": None},
+                set_=facts | _NOTHING_YET,
                 where=IdempotencyRow.created_at <= at - KEPT_FOR,
             )
         )

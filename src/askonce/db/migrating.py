@@ -4,17 +4,16 @@ import time
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import ProgrammingError
 
 from askonce.core.errors import ConfigurationError
 from askonce.db.database import SqlDatabase, translated
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 # Any constant will do, so long as every replica takes the same: "askonce" in ASCII.
 _MIGRATION_LOCK = int.from_bytes(b"askonce", "big")
@@ -31,28 +30,46 @@ def upgrade(database: SqlDatabase, revision: str = "head") -> None:
     try:
         if revision == "head" and is_current(database):
             return
-        run(database, lambda config: command.upgrade(config, revision))
-    except CommandError:
-        message = "ASKONCE_DATABASE_URL: the database belongs to a newer version of askonce"
-        raise ConfigurationError(message) from None
+        _upgrade(database, revision)
     except ProgrammingError:
         message = "ASKONCE_DATABASE_URL: the database cannot be used as it is"
         raise ConfigurationError(message) from None
 
 
+def _upgrade(database: SqlDatabase, revision: str) -> None:
+    from alembic import command
+    from alembic.util import CommandError
+
+    try:
+        run(database, lambda config: command.upgrade(config, revision))
+    except CommandError:
+        message = "ASKONCE_DATABASE_URL: the database belongs to a newer version of askonce"
+        raise ConfigurationError(message) from None
+
+
 def downgrade(database: SqlDatabase, revision: str) -> None:
     """Undo migrations down to `revision` (`base` undoes all)."""
+    from alembic import command
+
     run(database, lambda config: command.downgrade(config, revision))
 
 
 def is_current(database: SqlDatabase) -> bool:
     """Return whether the schema is the one that this version was written for."""
     with translated(), database.engine.connect() as connection:
-        heads = MigrationContext.configure(connection).get_current_heads()
-    return set(heads) == set(ScriptDirectory.from_config(_config()).get_heads())
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        versions = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
+    return versions == [newest()]
 
 
-def run(database: SqlDatabase, step: Callable[[Config], None]) -> None:
+def newest() -> str:
+    """Return the revision that all migrations lead to: their files are numbered."""
+    files = (_scripts() / "versions").glob("[0-9]*.py")
+    return max(file.name for file in files).partition("_")[0]
+
+
+def run(database: SqlDatabase, step: "Callable[[Config], None]") -> None:
     """Take a step of migration in one transaction, while no other process takes one."""
     config = _config()
     with translated(), database.writing(), database.engine.begin() as connection:
@@ -77,7 +94,9 @@ def _take_turn(connection: Connection) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _config() -> Config:
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
     return config

@@ -37,6 +37,7 @@ from askonce.db.attempts import DIED
 from askonce.db.columns import UtcDateTime
 from askonce.db.flights import PURGED
 from askonce.db.rows import AnalysisRow, AnswerRow, AttemptRow, FlightRow, IdempotencyRow
+from askonce.db.unused import IS_UNUSED
 
 _BEFORE = bindparam("before", type_=UtcDateTime)
 _LAST: BindParameter[Any] = bindparam("last")
@@ -127,9 +128,7 @@ _LOCK_ENTRIES_OF = (
 _REMOVE_ANALYSES = delete(AnalysisRow).where(
     AnalysisRow.id.in_(_KEYS), AnalysisRow.answer_id.in_(_ANSWERS), _IS_OLD_ANALYSIS
 )
-_UNUSED = select(AnswerRow.id).where(
-    AnswerRow.id.in_(_ANSWERS), ~exists().where(AnalysisRow.answer_id == AnswerRow.id)
-)
+_UNUSED = select(AnswerRow.id).where(AnswerRow.id.in_(_ANSWERS), IS_UNUSED)
 _PURGE_ENTRIES_OF = update(FlightRow).where(FlightRow.answer_id.in_(_ANSWERS)).values(PURGED)
 _REMOVE_ANSWERS = delete(AnswerRow).where(AnswerRow.id.in_(_ANSWERS))
 
@@ -214,7 +213,10 @@ class SqlOldAttempts(_SqlOldRows):
 
 
 class SqlOldAnalyses(_SqlOldRows):
-    """The oldest history of all users, and the answers that nobody uses without it."""
+    """The oldest history of all users, and the answers that nobody uses without it.
+
+    Sessions have no age: what was said in one stays until it is deleted.
+    """
 
     look_at = _LOOK_AT_ANALYSES
     look_on = look_at.where(AnalysisRow.id > _LAST)

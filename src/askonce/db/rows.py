@@ -157,6 +157,107 @@ class IdempotencyRow(Row):
     tenant: Mapped[str] = mapped_column(String(64))
     user_id: Mapped[str] = mapped_column(String(128))
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
-    # Not a foreign key: after the analysis was deleted the key still tells that it was.
+    # Not foreign keys: after what was given has been deleted the key still tells that it was.
     analysis_id: Mapped[int | None] = mapped_column(Id)
+    session_id: Mapped[int | None] = mapped_column(Id)
+    message_id: Mapped[int | None] = mapped_column(Id)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SessionRow(Row):
+    """A conversation."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        CheckConstraint("messages >= 0 AND replied BETWEEN 0 AND messages", name="positions"),
+        Index(None, "tenant", "user_id", "updated_at", "id"),
+        Index(None, "tenant", "updated_at", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    user_id: Mapped[str] = mapped_column(String(128))
+    title: Mapped[str] = mapped_column(Text)
+    provider: Mapped[str | None] = mapped_column(String(64))
+    model: Mapped[str | None] = mapped_column(String(128))
+    instructions: Mapped[str | None] = mapped_column(Text)
+    # How many messages there are, summaries not counted, and which is the assistant's newest:
+    # whoever adds one compares and swaps here, so that no reply lands behind another thread.
+    messages: Mapped[int] = mapped_column(BigInteger)
+    replied: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class MessageRow(Row):
+    """One thing that was said in a session, or a summary of all before it."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        CheckConstraint("role IN ('user', 'assistant', 'summary')", name="role"),
+        # What a model said stands in `answers`, once, however many sessions it was said in.
+        CheckConstraint("(content IS NULL) = (answer_id IS NOT NULL)", name="content"),
+        CheckConstraint("(answer_id IS NULL) = (sent IS NULL)", name="sent"),
+        Index(None, "session_id", "id"),
+        Index(
+            "uq_messages_session_id_position",
+            "session_id",
+            "position",
+            unique=True,
+            sqlite_where=text("role <> 'summary'"),
+            postgresql_where=text("role <> 'summary'"),
+        ),
+        Index(
+            "ix_messages_summaries",
+            "session_id",
+            "position",
+            sqlite_where=text("role = 'summary'"),
+            postgresql_where=text("role = 'summary'"),
+        ),
+        Index(None, "answer_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), type_=Id)
+    role: Mapped[str] = mapped_column(String(16))
+    # From 1; of a summary the last position that it stands for.
+    position: Mapped[int] = mapped_column(BigInteger)
+    content: Mapped[str | None] = mapped_column(Text)
+    answer_id: Mapped[int | None] = mapped_column(ForeignKey("answers.id"), type_=Id)
+    cached: Mapped[bool]
+    sent: Mapped[int | None] = mapped_column(BigInteger)
+    summarised: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class PreferenceRow(Row):
+    """What a user wants where a request leaves it open."""
+
+    __tablename__ = "preferences"
+    __table_args__ = (Index(None, "version"),)
+
+    tenant: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    provider: Mapped[str | None] = mapped_column(String(64))
+    model: Mapped[str | None] = mapped_column(String(128))
+    instructions: Mapped[str | None] = mapped_column(Text)
+    max_output_tokens: Mapped[int | None]
+    version: Mapped[int] = mapped_column(BigInteger)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RevisionRow(Row):
+    """How often something has changed, so that all processes notice: one row for each kind.
+
+    Its lock lets changes commit in the order of their versions; numbers of a sequence would not.
+    """
+
+    __tablename__ = "revisions"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    # The version of the newest deletion, which leaves no row that could be found.
+    deleted: Mapped[int] = mapped_column(BigInteger)

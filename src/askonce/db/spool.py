@@ -17,6 +17,7 @@ from typing import Any
 
 from askonce.core.access import Asker
 from askonce.core.answers import Answer, FinishReason
+from askonce.core.conversations import Role, Spoken, Turn
 from askonce.core.flights import Lease
 from askonce.core.idempotency import IdempotencyKey
 from askonce.core.purchases import Purchase
@@ -67,11 +68,14 @@ class FileSpool:
         prefix = "" if fingerprint is None else fingerprint.hex()
         try:
             self._prepare()
-            paths = sorted(self._folder.glob(f"{prefix}*{_FINISHED}"))
+            # Not a glob, which is compiled anew for each fingerprint: this precedes every call.
+            with os.scandir(self._folder) as entries:
+                names = [entry.name for entry in entries if entry.name.startswith(prefix)]
         except OSError as error:
             self._miss(error)
             return []
-        read = (self._read(path) for path in paths)
+        finished = sorted(name for name in names if name.endswith(_FINISHED))
+        read = (self._read(self._folder / name) for name in finished)
         return [purchase for purchase in read if purchase is not None]
 
     def _put(self, purchase: Purchase, *, is_safe: bool) -> None:
@@ -98,8 +102,11 @@ class FileSpool:
         return self._folder / ("-".join(str(fact) for fact in facts) + _FINISHED)
 
     def _prepare(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = self._folder.stat()
+        try:
+            found = self._folder.stat()
+        except FileNotFoundError:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = self._folder.stat()
         if found.st_uid != os.getuid() or found.st_mode & _WRITABLE_BY_OTHERS:
             # What lies here is committed as it stands: nobody else may put anything in.
             raise PermissionError
@@ -170,13 +177,14 @@ def _plain(value: object) -> str:
 
 def _purchase(facts: dict[str, Any]) -> Purchase:
     asker, question, lease = facts["asker"], facts["question"], facts["lease"]
-    key = asker["key"]
+    key, turn = asker["key"], asker.get("turn")
     return Purchase(
-        question=Question(**question | {"fallbacks": tuple(question["fallbacks"])}),
+        question=_question(question),
         asker=Asker(
             tenant=asker["tenant"],
             user_id=asker["user_id"],
             key=None if key is None else _key(key),
+            turn=None if turn is None else Turn(**turn | {"role": Role(turn["role"])}),
         ),
         lease=Lease(**lease | {"fingerprint": bytes.fromhex(lease["fingerprint"])}),
         has_lease=facts["has_lease"],
@@ -187,6 +195,14 @@ def _purchase(facts: dict[str, Any]) -> Purchase:
         spent=None if facts["spent"] is None else _answer(facts["spent"]),
         at=datetime.fromisoformat(facts["at"]),
     )
+
+
+def _question(facts: dict[str, Any]) -> Question:
+    # A file that was written before there were conversations has no messages.
+    messages = facts.get("messages")
+    if messages is not None:
+        messages = tuple(Spoken(Role(one["role"]), one["content"]) for one in messages)
+    return Question(**facts | {"fallbacks": tuple(facts["fallbacks"]), "messages": messages})
 
 
 def _key(facts: dict[str, str]) -> IdempotencyKey:

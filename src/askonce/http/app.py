@@ -9,15 +9,19 @@ from fastapi import FastAPI
 
 from askonce import __version__
 from askonce.core.clock import Clock
-from askonce.http import analyses, errors, health, history
+from askonce.http import analyses, errors, health, history, preferences, sessions, turns
 from askonce.http.asking import Asking
 from askonce.http.docs import add_docs
 from askonce.http.fast_lane import FastLane
 from askonce.http.middleware import RequestEdge
 from askonce.services.analyses import Analyses
 from askonce.services.ask_once import AskOnce
+from askonce.services.conversations import Conversations
 from askonce.services.door import Door
 from askonce.services.health import Health
+from askonce.services.preferences import Preferences
+from askonce.services.summaries import Summaries
+from askonce.services.turns import Turns
 
 _DESCRIPTION = """
 A text goes in, a model's answer comes out, and the same question is not paid for twice within
@@ -38,6 +42,10 @@ class Parts:
 
     ask_once: AskOnce
     analyses: Analyses
+    conversations: Conversations
+    turns: Turns
+    summaries: Summaries
+    preferences: Preferences
     health: Health
     clock: Clock
     provider: str
@@ -63,14 +71,17 @@ def create(parts: Parts) -> Application:
     )
     errors.add_handlers(app)
     asking = Asking(parts.ask_once, parts.clock)
-    analyses.add_routes(app, parts.analyses, asking)
+    analyses.add_routes(app, parts.analyses, parts.preferences, asking)
     history.add_routes(app, parts.analyses)
+    sessions.add_routes(app, parts.conversations)
+    turns.add_routes(app, parts.turns, parts.summaries, asking)
+    preferences.add_routes(app, parts.preferences)
     health.add_routes(
         app, parts.health, provider=parts.provider, model=parts.model, is_ready=parts.door.is_open
     )
     add_docs(app)
     edge = RequestEdge(app, new_id=parts.new_id, door=parts.door)
-    return FastLane(edge, analyses=parts.analyses, asking=asking)
+    return FastLane(edge, analyses=parts.analyses, preferences=parts.preferences, asking=asking)
 
 
 def _lifespan(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

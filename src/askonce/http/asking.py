@@ -1,5 +1,8 @@
 """Asks a question for a request, however the request was read."""
 
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
 from askonce.core.clock import Clock
 from askonce.core.errors import DatabaseUnavailableError
 from askonce.core.landings import Asked, Boarded, Way
@@ -9,13 +12,58 @@ from askonce.http.middleware import Headers
 from askonce.services.ask_once import AskOnce
 from askonce.services.giving import Given
 
+T = TypeVar("T")
+
 # Longer than the database itself waits for locks and statements.
 _LOOK_UP_SECONDS = 15.0
 
 _FORWARDED = {
+    # A summary that stands in its session has no time at which it expires.
+    Way.HIT: b"askonce; hit",
     Way.MISS: b"askonce; fwd=uri-miss",
     Way.COLLAPSED: b"askonce; fwd=uri-miss; collapsed",
     Way.BYPASS: b"askonce; fwd=request",
+}
+
+
+_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": (
+        "Makes repeats of this request safe for 24 hours: they are answered with the very"
+        " same body and `Idempotent-Replayed: true`"
+    ),
+}
+_CACHE_CONTROL: dict[str, Any] = {
+    "name": "Cache-Control",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": (
+        "`no-cache`: ask anew and replace the entry; `no-store`: neither read nor write"
+        " the cache; `max-age=N`: accept an entry younger than N seconds;"
+        " `only-if-cached`: an entry or 504"
+    ),
+}
+KEY_PARAMETER: dict[str, Any] = {"parameters": [_KEY]}
+PARAMETERS: dict[str, Any] = {"parameters": [_CACHE_CONTROL, _KEY]}
+HEADERS: dict[str, Any] = {
+    "Cache-Status": {
+        "description": (
+            "Where the answer came from (RFC 9211): `askonce; hit; ttl=86213`,"
+            " `askonce; fwd=uri-miss; stored`, `askonce; fwd=uri-miss; collapsed`"
+            " or `askonce; fwd=request`"
+        ),
+        "schema": {"type": "string"},
+    },
+    "Age": {
+        "description": "On a hit: how many seconds ago the answer was stored",
+        "schema": {"type": "integer"},
+    },
+    "Idempotent-Replayed": {
+        "description": "`true` where the Idempotency-Key was answered before",
+        "schema": {"type": "string"},
+    },
 }
 
 
@@ -63,7 +111,15 @@ class Asking:
         """Return what can be said before a stream begins: of a call, not yet how it will end."""
         if boarded.tape is None:
             return self.headers(await self.arrived(boarded))
-        return [(b"cache-status", _FORWARDED[boarded.way])]
+        return self.forwarded(boarded.way)
+
+    def forwarded(self, way: Way) -> Headers:
+        """Return what can be said of a call before it ends."""
+        return [(b"cache-status", _FORWARDED[way])]
+
+    async def of(self, future: "Future[T]") -> T:
+        """Return what a future gives, or raise what it raises."""
+        return await self._arrivals.of(future)
 
     async def _recalled(self, request: Request) -> Given:
         try:

@@ -13,6 +13,7 @@ from starlette.routing import Match
 from askonce.core.errors import (
     AnswerParkedError,
     AskonceError,
+    ConflictError,
     DatabaseUnavailableError,
     DeletedError,
     FieldError,
@@ -56,6 +57,13 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         400, "malformed-request", "The request cannot be read", "{detail}"
     ),
     NotFoundError: Problem(404, "not-found", "Not found", "It does not exist, or is not yours."),
+    ConflictError: Problem(
+        409,
+        "conflict",
+        "Another turn is running",
+        "Another turn of this session is running, or was quicker. Read the session, then go on.",
+        retry_after=2,
+    ),
     TooLargeError: Problem(
         413, "too-large", "The body is too large", "A body may have up to 1 MiB (1048576 bytes)."
     ),

@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from askonce.core.access import Caller
 from askonce.core.caching import CacheRules
 from askonce.core.errors import AskonceError
+from askonce.core.preferences import Wishes
 from askonce.core.questions import Question
 from askonce.core.requests import Request
 from askonce.http import errors
@@ -23,6 +24,7 @@ from askonce.http.asking import Asking
 from askonce.http.middleware import Headers, RequestEdge
 from askonce.http.shown import written
 from askonce.services.analyses import Analyses
+from askonce.services.preferences import Preferences
 
 _PATH = re.compile(r"/analyze/([A-Za-z0-9._@:+-]{1,128})")
 # With one of these a request says more than its body does.
@@ -41,8 +43,11 @@ _LARGEST_REMEMBERED = 4096
 class FastLane:
     """The outermost layer: answers plain questions itself, in plain ASGI."""
 
-    def __init__(self, edge: RequestEdge, *, analyses: Analyses, asking: Asking) -> None:
+    def __init__(
+        self, edge: RequestEdge, *, analyses: Analyses, preferences: Preferences, asking: Asking
+    ) -> None:
         self._edge = edge
+        self._preferences = preferences
         self._analyses = analyses
         self._asking = asking
         # Who asks what was asked before does not wait for it to be read again.
@@ -69,19 +74,26 @@ class FastLane:
             self._edge.note("POST", PATH, status, request_id, started)
 
     def _request(self, user_id: str, message: Message) -> Request | None:
-        """Return what a whole, valid body asks; None for any other."""
+        """Return what a whole, valid body asks; None for any other.
+
+        None too where the user's preferences are not known yet: they must be waited for.
+        """
         if message["type"] != "http.request" or message.get("more_body"):
+            return None
+        preferred = self._preferences.known(Caller().tenant, user_id)
+        if preferred is None:
             return None
         body = message["body"]
         read = self._remembered if len(body) <= _LARGEST_REMEMBERED else self._read
-        question = read(body)
+        question = read(body, preferred)
         if question is None:
             return None
         return self._analyses.request(Caller(), user_id, question, rules=_PLAIN_RULES)
 
-    def _read(self, body: bytes) -> Question | None:
+    def _read(self, body: bytes, preferred: Wishes) -> Question | None:
         try:
-            return self._analyses.question(AnalyzeIn.model_validate_json(body).draft())
+            draft = AnalyzeIn.model_validate_json(body).draft()
+            return self._analyses.question(draft, preferred)
         except (ValidationError, AskonceError):
             return None
 

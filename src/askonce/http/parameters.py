@@ -29,11 +29,15 @@ _MOMENT = re.compile(
 _WORD = re.compile(r"[^\W_]+")
 _MAX_WORDS = 32
 _CURSOR_PREFIX = "before:"
+_PLACE_PREFIX = "behind:"
+_NOT_OURS = "The cursor is not one of ours; start without one."
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+USER_ID = r"^[A-Za-z0-9._@:+-]{1,128}$"
 UserId = Annotated[
     str,
     Path(
-        pattern=r"^[A-Za-z0-9._@:+-]{1,128}$",
+        pattern=USER_ID,
         description="1 to 128 of the characters A-Z a-z 0-9 . _ @ : + -",
         examples=["alice"],
     ),
@@ -44,6 +48,16 @@ def caller_of(request: Request) -> Caller:
     """Return who is asking."""
     del request
     return Caller()
+
+
+async def rules_of(request: Request) -> CacheRules:
+    """Async, like all dependencies here: a synchronous one costs a hop to another thread."""
+    return cache_rules_of(request)
+
+
+async def caller_asking(request: Request) -> Caller:
+    """Return who is asking."""
+    return caller_of(request)
 
 
 def id_of(written: str) -> int:
@@ -122,9 +136,35 @@ def before_id_of(cursor: str | None) -> int | None:
     except (binascii.Error, ValueError, NotFoundError):
         before_id = None
     if before_id is None or cursor_to(before_id) != cursor:
-        detail = "The cursor is not one of ours; start without one."
-        raise MalformedRequestError(detail)
+        raise MalformedRequestError(_NOT_OURS)
     return before_id
+
+
+def cursor_to_place(moment: datetime, last_id: int) -> str:
+    """Return the opaque place behind a row in a list that is sorted by moment and id."""
+    microseconds = (moment - _EPOCH) // timedelta(microseconds=1)
+    place = f"{_PLACE_PREFIX}{microseconds}:{last_id}"
+    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def place_of(cursor: str | None) -> tuple[datetime, int] | None:
+    """Return what `cursor_to_place` was given.
+
+    Raises:
+        MalformedRequestError: we never gave out this cursor.
+    """
+    if cursor is None:
+        return None
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        decoded = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+        microseconds, _, last_id = decoded.removeprefix(_PLACE_PREFIX).partition(":")
+        place = _EPOCH + timedelta(microseconds=id_of(microseconds)), id_of(last_id)
+    except (binascii.Error, ValueError, OverflowError, NotFoundError):
+        place = None
+    if place is None or cursor_to_place(*place) != cursor:
+        raise MalformedRequestError(_NOT_OURS)
+    return place
 
 
 def moment_of(field: str, written: str | None) -> datetime | None:

@@ -7,15 +7,18 @@ or go away without anybody noticing.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import suppress
+from typing import TypeVar
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
-from askonce.core.landings import Asked, Boarded
 from askonce.core.tapes import Tape
 from askonce.http import errors
 from askonce.http.middleware import Headers
+
+T = TypeVar("T")
 
 MEDIA_TYPE = "text/event-stream"
 # Proxies drop a connection on which nothing was said for half a minute or a minute.
@@ -32,16 +35,27 @@ def is_wanted(accept: str) -> bool:
     return False
 
 
+def has_failed(outcome: "Future[T]") -> bool:
+    """Return whether it is known already that nothing comes of it: no stream is begun then."""
+    return outcome.done() and outcome.exception() is not None
+
+
 def streamed(
-    boarded: Boarded,
+    outcome: "Future[T]",
+    tape: Tape | None,
     *,
     request_id: str,
     headers: Headers,
-    shown: Callable[[Asked], str],
+    said: Callable[[T], str],
+    shown: Callable[[T], str],
 ) -> Response:
-    """Return the answer as events; `shown` writes the object that the JSON answer would be."""
+    """Return an outcome as events.
+
+    `said` returns the text that is shown where the tape has none; `shown` writes the object that
+    the JSON answer would be.
+    """
     response = StreamingResponse(
-        _events(boarded, request_id, shown),
+        _events(outcome, tape, request_id, said, shown),
         media_type=MEDIA_TYPE,
         headers={"X-Accel-Buffering": "no"},
     )
@@ -50,27 +64,31 @@ def streamed(
 
 
 async def _events(
-    boarded: Boarded, request_id: str, shown: Callable[[Asked], str]
+    outcome: "Future[T]",
+    tape: Tape | None,
+    request_id: str,
+    said: Callable[[T], str],
+    shown: Callable[[T], str],
 ) -> AsyncIterator[bytes]:
     is_blank = True
-    if boarded.tape is not None:
-        async for piece in _followed(boarded.tape):
+    if tape is not None:
+        async for piece in _followed(tape):
             is_blank = is_blank and not piece
             yield _delta(piece) if piece else _AWAKE
     # Shielded: the call belongs to the server, and goes on when the reader goes away.
-    asked = asyncio.ensure_future(asyncio.wrap_future(boarded.asked))
+    coming = asyncio.ensure_future(asyncio.wrap_future(outcome))
     # Looked at even when nobody reads on: asyncio would log it, with what the provider said.
-    asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+    coming.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
-        while not (await asyncio.wait([asked], timeout=AWAKE_SECONDS))[0]:
+        while not (await asyncio.wait([coming], timeout=AWAKE_SECONDS))[0]:
             yield _AWAKE
-        outcome = asked.result()
+        came = coming.result()
     except Exception as error:  # noqa: BLE001 - the answer has begun, so the error is an event
         yield _event("error", bytes(errors.of_error(error, request_id).body).decode())
         return
-    if is_blank and outcome.analysis.answer.text:
-        yield _delta(outcome.analysis.answer.text)
-    yield _event("done", shown(outcome))
+    if is_blank and said(came):
+        yield _delta(said(came))
+    yield _event("done", shown(came))
 
 
 async def _followed(tape: Tape) -> AsyncIterator[str]:

@@ -1,8 +1,7 @@
 """Claude, through Anthropic's SDK: what it sends and how it fails, in our words."""
 
 import logging
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,10 +16,12 @@ from askonce.core.errors import (
     ProviderUnavailableError,
 )
 from askonce.core.questions import Question
+from askonce.providers.clients import Clients
 from askonce.providers.failures import ODD_ANSWER, by_status, cut, empty, malformed, on_the_wire
 from askonce.providers.prices import Prices
 from askonce.providers.retry_after import retry_after
 from askonce.providers.schemas import as_instruction, is_closed
+from askonce.providers.threads import in_turns
 from askonce.providers.wire import each_until, timeouts, until
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class _Usage:
 
 
 class ClaudeProvider:
-    """Anthropic's Messages API. One client, and so one connection pool, per process."""
+    """Anthropic's Messages API."""
 
     name: str = NAME
 
@@ -80,44 +81,41 @@ class ClaudeProvider:
         base_url: str | None,
         timeout: float,
         prices: Prices,
-        max_connections: int,
     ) -> None:
         self._api_key = api_key
         self._base_url = (base_url or OFFICIAL_URL).rstrip("/")
         self._timeout = timeout
         self._prices = prices
-        self._max_connections = max_connections
-        self._client: anthropic.Anthropic | None = None
-        self._lock = threading.Lock()
+        self._clients: Clients[anthropic.Anthropic] = Clients(self._prepare)
 
     def warm(self) -> None:
-        """Import the SDK and build the client, so that the first question need not wait for it."""
-        _ = self._connected().messages
+        """Import the SDK and build a client, so that the first question need not wait for it."""
+        with self._clients.lent() as client:
+            _ = client.messages
         self._prices.warm()
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
-        with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._clients.close()
 
     def complete(self, question: Question, deadline: Deadline) -> Answer:
-        client = self._connected()
         limit = deadline.no_later_than(self._timeout)
-        with _own_errors(deadline.clock), until(limit):
+        with (
+            _own_errors(deadline.clock),
+            self._clients.lent() as client,
+            until(limit, max_output_tokens=question.max_output_tokens),
+        ):
             message: object = client.messages.create(**_request(question), timeout=timeouts(limit))
             text, stop_reason, usage = _read(message)
             return self._answer(question, deadline.clock, text, stop_reason, usage)
 
     def stream(self, question: Question, deadline: Deadline) -> Iterator[Delta | Finished]:
-        client = self._connected()
         limit = deadline.no_later_than(self._timeout)
         pieces: list[str] = []
         stop_reason: str | None = None
         usage = _Usage()
-        with _own_errors(deadline.clock, pieces):
-            with until(limit):
+        with _own_errors(deadline.clock, pieces), self._clients.lent() as client:
+            with until(limit, max_output_tokens=question.max_output_tokens):
                 events = client.messages.create(
                     **_request(question), stream=True, timeout=timeouts(limit)
                 )
@@ -142,27 +140,23 @@ class ClaudeProvider:
             # The SDK ends its loop in silence when a server breaks off politely.
             raise cut(NAME)
 
-    def _connected(self) -> "anthropic.Anthropic":
-        with self._lock:
-            if self._client is None:
-                self._client = self._connect()
-            return self._client
-
-    def _connect(self) -> "anthropic.Anthropic":
+    def _prepare(self) -> "Callable[[], anthropic.Anthropic]":
         import anthropic
+        import httpx2
 
-        from askonce.providers.http_client import punctual_client
+        from askonce.providers.http_client import bounded_client
 
         # Its debug log holds questions and answers, whatever level the root logger has.
         logging.getLogger("anthropic").setLevel(logging.WARNING)
-        return anthropic.Anthropic(
+        tls = httpx2.create_ssl_context()
+        return lambda: anthropic.Anthropic(
             api_key=self._api_key,
             base_url=self._base_url,
             timeout=self._timeout,
             max_retries=0,
             # Its spans can be made to hold prompts by an environment variable.
             open_telemetry=False,
-            http_client=punctual_client(anthropic.DefaultHttpxClient, self._max_connections),
+            http_client=bounded_client(anthropic.DefaultHttpxClient, tls),
         )
 
     def _answer(
@@ -194,7 +188,9 @@ def _request(question: Question) -> dict[str, Any]:
     request: dict[str, Any] = {
         "model": question.model,
         "max_tokens": question.max_output_tokens,
-        "messages": [{"role": "user", "content": question.text}],
+        "messages": [
+            {"role": said.role.value, "content": said.content} for said in in_turns(question)
+        ],
     }
     instructions = question.instructions
     schema = question.schema()

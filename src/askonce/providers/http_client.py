@@ -1,9 +1,9 @@
-"""An HTTP client that keeps `wire.until`: every connect, read and write ends by the deadline."""
+"""An HTTP client that keeps `wire.until`: nothing takes longer, and no answer is longer."""
 
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from ipaddress import ip_address
 from typing import Any
@@ -11,22 +11,26 @@ from typing import Any
 import httpcore2
 import httpx2
 
-from askonce.providers.wire import current_deadline
+from askonce.providers.wire import aside, current_deadline, current_most_bytes
 
 # One write is not interrupted by the deadline, so it must not take long on a slow line.
 _WRITE_BYTES = 16 * 1024
 
 
-def punctual_client(build: Callable[..., httpx2.Client], max_connections: int) -> httpx2.Client:
+def bounded_client(build: Callable[..., httpx2.Client], tls: ssl.SSLContext) -> httpx2.Client:
     """Return an SDK's own default client, made punctual, that follows no redirect.
 
     A redirect would carry the question to another origin. `build` is the SDK's
-    `DefaultHttpxClient`; it knows about proxies, so it may have several transports.
+    `DefaultHttpxClient`; it knows about proxies, so it may have several transports. `tls` is
+    shared by all clients: it takes longer to make than all the rest.
     """
-    limits = httpx2.Limits(
-        max_connections=max_connections, max_keepalive_connections=max_connections
+    client = build(
+        follow_redirects=False,
+        verify=tls,
+        # A kilobyte that was compressed can be a megabyte in memory.
+        headers={"accept-encoding": "identity"},
+        event_hooks={"response": [_bound]},
     )
-    client = build(follow_redirects=False, limits=limits)
     # httpx2 has no public door to a transport's network backend (2.16); it fails loudly when moved.
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
         if transport is None:
@@ -36,6 +40,29 @@ def punctual_client(build: Callable[..., httpx2.Client], max_connections: int) -
         pool = transport._pool  # noqa: SLF001
         pool._network_backend = PunctualBackend(pool._network_backend)  # noqa: SLF001
     return client
+
+
+def _bound(response: httpx2.Response) -> None:
+    """Let no more of an answer in than one may have that is so many tokens long."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise httpx2.DecodingError("encoded, which nobody asked for")
+    response.stream = _BoundedStream(response.stream, current_most_bytes())
+
+
+class _BoundedStream(httpx2.SyncByteStream):
+    def __init__(self, inner: Any, most_bytes: int) -> None:
+        self._inner = inner
+        self._left = most_bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._inner:
+            self._left -= len(chunk)
+            if self._left < 0:
+                raise httpx2.DecodingError("too long")
+            yield chunk
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 class PunctualBackend(httpcore2.NetworkBackend):
@@ -57,7 +84,8 @@ class PunctualBackend(httpcore2.NetworkBackend):
         for address in _addresses(host, port, timeout):
             left = _clamped(timeout, httpcore2.ConnectTimeout)
             try:
-                stream = self._inner.connect_tcp(address, port, left, local_address, options)
+                with aside():
+                    stream = self._inner.connect_tcp(address, port, left, local_address, options)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
             else:
@@ -71,7 +99,9 @@ class PunctualBackend(httpcore2.NetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
         left = _clamped(timeout, httpcore2.ConnectTimeout)
-        return PunctualStream(self._inner.connect_unix_socket(path, left, socket_options))
+        with aside():
+            stream = self._inner.connect_unix_socket(path, left, socket_options)
+        return PunctualStream(stream)
 
 
 class PunctualStream(httpcore2.NetworkStream):
@@ -81,12 +111,16 @@ class PunctualStream(httpcore2.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _clamped(timeout, httpcore2.ReadTimeout))
+        left = _clamped(timeout, httpcore2.ReadTimeout)
+        with aside():
+            return self._inner.read(max_bytes, left)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for start in range(0, len(buffer), _WRITE_BYTES):
             piece = buffer[start : start + _WRITE_BYTES]
-            self._inner.write(piece, _clamped(timeout, httpcore2.WriteTimeout))
+            left = _clamped(timeout, httpcore2.WriteTimeout)
+            with aside():
+                self._inner.write(piece, left)
 
     def close(self) -> None:
         self._inner.close()
@@ -98,7 +132,9 @@ class PunctualStream(httpcore2.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore2.NetworkStream:
         left = _clamped(timeout, httpcore2.ConnectTimeout)
-        return PunctualStream(self._inner.start_tls(ssl_context, server_hostname, left))
+        with aside():
+            stream = self._inner.start_tls(ssl_context, server_hostname, left)
+        return PunctualStream(stream)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
@@ -132,7 +168,9 @@ def _addresses(host: str, port: int, timeout: float | None) -> list[str]:
 
     threading.Thread(target=look_up, name="askonce-dns", daemon=True).start()
     try:
-        return found.result(_clamped(timeout, httpcore2.ConnectTimeout))
+        left = _clamped(timeout, httpcore2.ConnectTimeout)
+        with aside():
+            return found.result(left)
     except TimeoutError as error:
         raise httpcore2.ConnectTimeout("resolver") from error
     except (OSError, UnicodeError) as error:

@@ -19,6 +19,7 @@ from askonce.core.errors import (
 from askonce.core.questions import Question
 from askonce.providers.failures import ODD_ANSWER, cut, empty, malformed
 from askonce.providers.llama import CallTimeoutError, LlamaCall, start_server
+from askonce.providers.threads import in_turns
 
 NAME: Final = "local"
 LOCAL_MODEL: Final = "smollm2-135m"
@@ -44,6 +45,12 @@ _SAMPLING: Final[dict[str, Any]] = {
     # Reusing a prefix changes the last digits of its numbers, and so now and then an answer.
     "cache_prompt": False,
 }
+# A reply's schema, spelled in one way: free to put blanks anywhere the model answers with little
+# else, and llama.cpp does not keep a number within its bounds.
+_REPLY: Final = r"""
+root ::= "{\"content\": \"" character+ "\", \"confidence\": " ("0." [0-9] | "1.0") "}"
+character ::= [^"\\\x00-\x1f] | "\\" ["\\nt]
+"""
 
 
 def is_installed() -> bool:
@@ -124,25 +131,38 @@ def _weights() -> Path | None:
 
 
 def _request(question: Question) -> dict[str, Any]:
-    schema = question.schema()
-    asked = question.text
-    if question.instructions:
-        asked = f"{asked}\n\n{question.instructions}"
-    elif schema is None:
-        asked = f"{asked}\n\n{_BREVITY}"
     request: dict[str, Any] = {
         **_SAMPLING,
-        "messages": [{"role": "user", "content": asked}],
+        "messages": _messages(question),
         "max_tokens": question.max_output_tokens,
         # A call that is not streamed cannot be ended.
         "stream": True,
         "stream_options": {"include_usage": True},
         "return_progress": True,
     }
-    if schema is not None:
+    schema = question.schema()
+    if question.is_turn:
+        request["grammar"] = _REPLY
+    elif schema is not None:
         json_schema = {"name": "answer", "schema": schema}
         request["response_format"] = {"type": "json_schema", "json_schema": json_schema}
     return request
+
+
+def _messages(question: Question) -> list[dict[str, str]]:
+    """Return what the model is shown; instructions of an analysis stand behind its text."""
+    asked = question.text
+    if question.messages is not None:
+        said = [{"role": one.role.value, "content": one.content} for one in in_turns(question)]
+        if question.instructions:
+            return [{"role": "system", "content": question.instructions}, *said]
+        said[-1]["content"] += f"\n\n{_BREVITY}"
+        return said
+    if question.instructions:
+        asked = f"{asked}\n\n{question.instructions}"
+    elif question.output_schema is None:
+        asked = f"{asked}\n\n{_BREVITY}"
+    return [{"role": "user", "content": asked}]
 
 
 def _read(question: Question, call: LlamaCall, deadline: Deadline) -> Iterator[Delta | Finished]:

@@ -1,14 +1,14 @@
 """OpenAI's models, through the Responses API of its SDK: what it sends and how it fails."""
 
 import logging
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from askonce.core.answers import Answer, Delta, Finished, FinishReason, storable
 from askonce.core.clock import Clock, Deadline
+from askonce.core.conversations import Role, Spoken
 from askonce.core.errors import (
     InputTooLongError,
     ProviderError,
@@ -16,6 +16,7 @@ from askonce.core.errors import (
     ProviderUnavailableError,
 )
 from askonce.core.questions import Question
+from askonce.providers.clients import Clients
 from askonce.providers.failures import ODD_ANSWER, by_status, cut, empty, malformed, on_the_wire
 from askonce.providers.prices import Prices
 from askonce.providers.retry_after import retry_after
@@ -39,7 +40,7 @@ _SERVER_ERROR: Final = "server_error"
 
 
 class OpenAIProvider:
-    """OpenAI's Responses API. One client, and so one connection pool, per process."""
+    """OpenAI's Responses API."""
 
     name: str = NAME
 
@@ -50,43 +51,40 @@ class OpenAIProvider:
         base_url: str | None,
         timeout: float,
         prices: Prices,
-        max_connections: int,
     ) -> None:
         self._api_key = api_key
         self._base_url = (base_url or OFFICIAL_URL).rstrip("/")
         self._timeout = timeout
         self._prices = prices
-        self._max_connections = max_connections
-        self._client: openai.OpenAI | None = None
-        self._lock = threading.Lock()
+        self._clients: Clients[openai.OpenAI] = Clients(self._prepare)
 
     def warm(self) -> None:
-        """Import the SDK and build the client, so that the first question need not wait for it."""
-        _ = self._connected().responses
+        """Import the SDK and build a client, so that the first question need not wait for it."""
+        with self._clients.lent() as client:
+            _ = client.responses
         self._prices.warm()
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
-        with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._clients.close()
 
     def complete(self, question: Question, deadline: Deadline) -> Answer:
-        client = self._connected()
         limit = deadline.no_later_than(self._timeout)
-        with _own_errors(deadline.clock), until(limit):
+        with (
+            _own_errors(deadline.clock),
+            self._clients.lent() as client,
+            until(limit, max_output_tokens=question.max_output_tokens),
+        ):
             response: object = client.responses.create(
                 **_request(question), timeout=timeouts(limit)
             )
             return self._answer(question, deadline.clock, response)
 
     def stream(self, question: Question, deadline: Deadline) -> Iterator[Delta | Finished]:
-        client = self._connected()
         limit = deadline.no_later_than(self._timeout)
         pieces: list[str] = []
-        with _own_errors(deadline.clock, pieces):
-            with until(limit):
+        with _own_errors(deadline.clock, pieces), self._clients.lent() as client:
+            with until(limit, max_output_tokens=question.max_output_tokens):
                 events = client.responses.create(
                     **_request(question), stream=True, timeout=timeouts(limit)
                 )
@@ -109,25 +107,21 @@ class OpenAIProvider:
             # The SDK ends its loop in silence when a server breaks off politely.
             raise cut(NAME)
 
-    def _connected(self) -> "openai.OpenAI":
-        with self._lock:
-            if self._client is None:
-                self._client = self._connect()
-            return self._client
-
-    def _connect(self) -> "openai.OpenAI":
+    def _prepare(self) -> "Callable[[], openai.OpenAI]":
+        import httpx2
         import openai
 
-        from askonce.providers.http_client import punctual_client
+        from askonce.providers.http_client import bounded_client
 
         # Its debug log holds questions and answers, whatever level the root logger has.
         logging.getLogger("openai").setLevel(logging.WARNING)
-        return openai.OpenAI(
+        tls = httpx2.create_ssl_context()
+        return lambda: openai.OpenAI(
             api_key=self._api_key,
             base_url=self._base_url,
             timeout=self._timeout,
             max_retries=0,
-            http_client=punctual_client(openai.DefaultHttpxClient, self._max_connections),
+            http_client=bounded_client(openai.DefaultHttpxClient, tls),
         )
 
     def _answer(
@@ -172,7 +166,7 @@ class OpenAIProvider:
 def _request(question: Question) -> dict[str, Any]:
     request: dict[str, Any] = {
         "model": question.model,
-        "input": question.text,
+        "input": _input(question),
         "max_output_tokens": question.max_output_tokens,
         # Else OpenAI keeps question and answer for a month.
         "store": False,
@@ -190,6 +184,14 @@ def _request(question: Question) -> dict[str, Any]:
             }
         }
     return request
+
+
+def _input(question: Question) -> str | list[dict[str, str]]:
+    if question.messages is None:
+        return question.text
+    said = (*question.messages, Spoken(Role.USER, question.text))
+    # Without its type llama.cpp, which speaks the same API, does not know an assistant's message.
+    return [{"type": "message", "role": one.role.value, "content": one.content} for one in said]
 
 
 def _read(response: "Response") -> tuple[str, bool]:

@@ -58,3 +58,19 @@ class Prices:
             # Whatever a price list cannot do, the answer was paid for and must get through.
             return None
         return price.total_price
+
+
+def context_window(provider: str, model: str) -> int | None:
+    """Return how many tokens a model takes in one call; None where that is not known."""
+    vendor = _VENDORS.get(provider)
+    if vendor is None:
+        return None
+
+    # Imported late, as above.
+    from genai_prices.data_snapshot import get_snapshot
+
+    try:
+        _, found = get_snapshot().find_provider_model(model, None, vendor, None)
+    except LookupError:
+        return None
+    return found.context_window

@@ -1,6 +1,5 @@
 """Analyses: asking, listing, reading and deleting them."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +10,14 @@ from askonce.core.errors import (
     FieldError,
     InvalidFieldsError,
     NotFoundError,
-    UnknownProviderError,
 )
 from askonce.core.idempotency import IdempotencyKey
 from askonce.core.ports import Database, HistoryFilter, Ledger, Page
+from askonce.core.preferences import NO_WISHES, Wishes
 from askonce.core.questions import Question, Scope
 from askonce.core.requests import Request
 from askonce.core.schemas import SchemaRefusedError
+from askonce.services.defaults import Defaults
 from askonce.services.structured import checked_schema
 
 
@@ -32,20 +32,14 @@ class Draft:
     output_schema: dict[str, Any] | None = field(default=None, repr=False)
     max_output_tokens: int | None = None
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Defaults:
-    """What a request that leaves something open gets.
-
-    `models` has every configured provider with its default model; a provider in `fixed` has that
-    one model only. `fallbacks` may answer instead of the provider.
-    """
-
-    provider: str
-    models: Mapping[str, str]
-    fixed: frozenset[str]
-    max_output_tokens: int
-    fallbacks: Sequence[str] = ()
+    def wishes(self) -> Wishes:
+        """Return what the draft says beside its text."""
+        return Wishes(
+            provider=self.provider,
+            model=self.model,
+            instructions=self.instructions,
+            max_output_tokens=self.max_output_tokens,
+        )
 
 
 class Analyses:
@@ -83,33 +77,22 @@ class Analyses:
             is_streamed=is_streamed,
         )
 
-    def question(self, draft: Draft) -> Question:
+    def question(self, draft: Draft, preferred: Wishes = NO_WISHES) -> Question:
         """Return the draft with everything filled in that it left open.
 
         Raises:
             UnknownProviderError: the draft names a provider that is not configured.
             InvalidFieldsError: the model or the schema cannot be used.
         """
-        provider = draft.provider or self._defaults.provider
-        if provider not in self._defaults.models:
-            raise UnknownProviderError(provider)
-        default_model = self._defaults.models[provider]
-        model = draft.model or default_model
-        if provider in self._defaults.fixed and model != default_model:
-            raise InvalidFieldsError(
-                FieldError("model", f"the provider {provider} has only the model {default_model}")
-            )
+        chosen = self._defaults.chosen(draft.wishes(), preferred)
         return Question(
             text=draft.text,
-            provider=provider,
-            model=model,
-            instructions=draft.instructions or None,
+            provider=chosen.provider,
+            model=chosen.model,
+            instructions=chosen.instructions,
             output_schema=_checked(draft.output_schema),
-            max_output_tokens=draft.max_output_tokens or self._defaults.max_output_tokens,
-            # Who names a provider wants its answer: another one's is given, but never kept.
-            fallbacks=()
-            if draft.provider
-            else tuple(name for name in self._defaults.fallbacks if name != provider),
+            max_output_tokens=chosen.max_output_tokens,
+            fallbacks=chosen.fallbacks,
         )
 
     def one(self, caller: Caller, user_id: str, analysis_id: int) -> Analysis:

@@ -96,7 +96,7 @@ class AskOnce:
             if landed is None:
                 return self.ask(request)
             if is_first and landed.paid is not None:
-                paid = Asked(analysis=landed.paid, way=way, is_kept=landed.is_kept)
+                paid = Asked(given=landed.paid, way=way, is_kept=landed.is_kept)
                 return already(paid)
             gift = Gift(landed.answer_id, request.asker)
             shared = self._ledger.write_together(self._giver.share, gift)

@@ -7,7 +7,13 @@ from typing import TypeVar
 from askonce.core.access import Asker
 from askonce.core.answers import Analysis
 from askonce.core.clock import Clock
-from askonce.core.errors import DeletedError, IdempotencyMismatchError
+from askonce.core.conversations import Message, Role, Turn
+from askonce.core.errors import (
+    ConflictError,
+    DeletedError,
+    IdempotencyMismatchError,
+    NotFoundError,
+)
 from askonce.core.idempotency import Repeat
 from askonce.core.landings import Asked, Way
 from askonce.core.ports import Gift, Kept, Transaction
@@ -24,24 +30,35 @@ def outcome(given: Asked | Repeat) -> Asked:
     """Return what a transaction gave.
 
     Raises:
-        IdempotencyMismatchError, DeletedError: it gave nothing that can be answered. They are
-            raised out here, since an error inside would undo the batch of all others.
+        IdempotencyMismatchError, DeletedError, NotFoundError, ConflictError: it gave nothing that
+            can be answered. They are raised out here, since an error inside would undo the batch
+            of all others.
     """
     match given:
         case Repeat.MISMATCH:
             raise IdempotencyMismatchError
         case Repeat.DELETED:
             raise DeletedError
+        case Repeat.GONE:
+            raise NotFoundError
+        case Repeat.MOVED_ON:
+            raise ConflictError
         case _:
             return given
 
 
 def replay(tx: Transaction, asker: Asker, at: datetime) -> Given:
-    """Return what the asker's key was answered with before, if it has one and it was."""
-    if asker.key is None:
-        return None
-    before = tx.idempotency_keys.begin(asker.key, asker, at=at)
-    return Asked(analysis=before, way=Way.REPLAY) if isinstance(before, Analysis) else before
+    """Return what the asker was given before, if that can be known, and why nothing can be given.
+
+    Whoever has an idempotency key is given once for each, and a place in a session is taken once.
+    """
+    if asker.key is not None:
+        before = tx.idempotency_keys.begin(asker.key, asker, at=at)
+        if isinstance(before, Analysis | Message):
+            return Asked(given=before, way=Way.REPLAY)
+        if isinstance(before, Repeat):
+            return before
+    return None if asker.turn is None else _in_place(tx, asker.tenant, asker.turn)
 
 
 class Giver:
@@ -55,6 +72,8 @@ class Giver:
         now = self._clock.now()
 
         def recall(some: Sequence[Request]) -> Sequence[Asked | None]:
+            if some[0].asker.turn is not None:
+                return [_recalled(tx, one, now) for one in some]
             return [_hit(kept) for kept in tx.flights.recall(some, at=now)]
 
         return _given(tx, requests, recall, now)
@@ -64,18 +83,74 @@ class Giver:
         now = self._clock.now()
 
         def share(some: Sequence[Gift]) -> Sequence[Asked | None]:
+            if some[0].asker.turn is not None:
+                return [_shared(tx, one, now) for one in some]
             return [
-                None if analysis is None else Asked(analysis=analysis, way=Way.COLLAPSED)
+                None if analysis is None else Asked(given=analysis, way=Way.COLLAPSED)
                 for analysis in tx.analyses.share(some, at=now)
             ]
 
         return _given(tx, gifts, share, now)
 
 
-def settle(tx: Transaction, asker: Asker, analysis: Analysis) -> None:
-    """Let the asker's key, if there is one, stand for this analysis from now on."""
+def give(
+    tx: Transaction, asker: Asker, answer_id: int, *, cached: bool, at: datetime
+) -> Analysis | Message | None:
+    """Write that an asker was given an answer, once for its key; None where it cannot be given."""
+    given: Analysis | Message | None
+    if asker.turn is None:
+        given = tx.analyses.add(asker, answer_id, cached=cached, at=at)
+    else:
+        given = tx.messages.give(asker.tenant, asker.turn, answer_id, cached=cached, at=at)
+    if given is not None:
+        _settle(tx, asker, given)
+    return given
+
+
+def given_before(tx: Transaction, asker: Asker, answer_id: int) -> Analysis | Message | None:
+    """Return what `give` wrote with this answer."""
+    if asker.turn is None:
+        return tx.analyses.given(asker, answer_id)
+    return tx.messages.given(asker.tenant, asker.turn)
+
+
+def _settle(tx: Transaction, asker: Asker, given: Analysis | Message) -> None:
+    """Let the asker's key, if there is one, stand for this from now on."""
     if asker.key is not None:
-        tx.idempotency_keys.settle(asker.key, analysis.id)
+        tx.idempotency_keys.settle(asker.key, given)
+
+
+def _in_place(tx: Transaction, tenant: str, turn: Turn) -> Given:
+    """Return what a model has said in a place already, and why it cannot say it any more."""
+    newest = tx.messages.end_of(tenant, turn.session_id)
+    if newest is None:
+        return Repeat.GONE
+    given = None if turn.is_anew else tx.messages.given(tenant, turn)
+    if given is not None and given.answer is not None:
+        return Asked(given=given, way=Way.REPLAY)
+    if turn.role is Role.ASSISTANT and turn.position != newest:
+        return Repeat.MOVED_ON
+    return None
+
+
+def _recalled(tx: Transaction, request: Request, now: datetime) -> Asked | None:
+    """Say an accepted cache entry in a session."""
+    asker = request.asker
+    entry = tx.flights.entry(
+        request.fingerprint, tenant=asker.tenant, accepted=request.rules.accepted(now)
+    )
+    if entry is None:
+        return None
+    given = give(tx, asker, entry.answer_id, cached=True, at=now)
+    if given is None:
+        return None
+    return Asked(given=given, way=Way.HIT, stored_at=entry.stored_at, expires_at=entry.expires_at)
+
+
+def _shared(tx: Transaction, gift: Gift, now: datetime) -> Asked | None:
+    """Say in a session what another request has paid for."""
+    given = give(tx, gift.asker, gift.answer_id, cached=True, at=now)
+    return None if given is None else Asked(given=given, way=Way.COLLAPSED)
 
 
 def _given(
@@ -86,12 +161,13 @@ def _given(
 ) -> Sequence[Given]:
     """Give all at once to those without an idempotency key, and one by one to the others.
 
-    Of two requests with one key, the second must see what the first was given.
+    Of two requests with one key, the second must see what the first was given; so must those who
+    speak in sessions.
     """
-    plain = [one for one in wanted if one.asker.key is None]
+    plain = [one for one in wanted if one.asker.is_plain]
     given = iter(give(plain) if plain else ())
     return [
-        next(given) if one.asker.key is None else _given_once(tx, one, give, now) for one in wanted
+        next(given) if one.asker.is_plain else _given_once(tx, one, give, now) for one in wanted
     ]
 
 
@@ -106,7 +182,7 @@ def _given_once(
         return repeated
     (given,) = give([wanted])
     if given is not None:
-        settle(tx, wanted.asker, given.analysis)
+        _settle(tx, wanted.asker, given.given)
     return given
 
 
@@ -114,7 +190,7 @@ def _hit(kept: Kept | None) -> Asked | None:
     if kept is None:
         return None
     return Asked(
-        analysis=kept.analysis,
+        given=kept.analysis,
         way=Way.HIT,
         stored_at=kept.stored_at,
         expires_at=kept.expires_at,

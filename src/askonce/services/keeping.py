@@ -8,7 +8,7 @@ from askonce.core.flights import FlightState, Seen
 from askonce.core.landings import Landed
 from askonce.core.ports import Transaction
 from askonce.core.purchases import Purchase
-from askonce.services.giving import replay, settle
+from askonce.services.giving import give, given_before, replay
 from askonce.services.repair import mended, together
 
 
@@ -17,13 +17,14 @@ def keep(
 ) -> Landed | None:
     """Keep an answer that its own leader brings.
 
-    None where the asker's key was answered meanwhile, by another flight: all look it up again.
+    None where the asker's key was answered meanwhile by another flight, or the asker's place in a
+    session is taken or gone: all look it up again.
     """
     seen = _locked(tx, purchase)
     bought = tx.attempts.bought(purchase.attempt_id)
     if bought is not None:
         # Our commit went through the first time; only its acknowledgement was lost.
-        return Landed(answer_id=bought, paid=tx.analyses.given(purchase.asker, bought))
+        return Landed(answer_id=bought, paid=given_before(tx, purchase.asker, bought))
     standing = _standing(seen, purchase)
     if standing is not None:
         # Another leader of this epoch was quicker.
@@ -31,7 +32,8 @@ def keep(
         return Landed(answer_id=standing)
     answer, asker, lease = purchase.answer, purchase.asker, purchase.lease
     if replay(tx, asker, now) is not None:
-        # A second history row for one key must not be.
+        # A second history row for one key must not be, nor a reply in a thread that has gone on;
+        # and what would be an answer that nobody was given could never be deleted.
         _settle(tx, purchase, Outcome.DUPLICATE)
         if purchase.has_lease:
             tx.flights.fail(lease, failure=None)
@@ -51,9 +53,7 @@ def keep(
         expires_at=purchase.at + cache_ttl if may_keep else purchase.at,
     )
     _settle(tx, purchase, Outcome.ANSWERED, answer_id)
-    paid = tx.analyses.add(asker, answer_id, cached=False, at=now)
-    if paid is not None:
-        settle(tx, asker, paid)
+    paid = give(tx, asker, answer_id, cached=False, at=now)
     return Landed(answer_id=answer_id, paid=paid, is_kept=has_landed and may_keep)
 
 

@@ -2,36 +2,49 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 
 from askonce.core.errors import OverloadedError
+from askonce.telemetry import log
 
 
 class Lane:
     """Runs up to `slots` calls at once and lets up to `queue` more wait, as futures."""
 
     def __init__(self, *, slots: int, queue: int) -> None:
-        self._threads = ThreadPoolExecutor(max_workers=slots, thread_name_prefix="call")
         self._limit = slots + queue
         self._busy = 0
+        self._is_closed = False
         self._lock = threading.Lock()
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        # All of them now: who submits would have to wait for each new thread to get going, and in
+        # a burst that is the thread that commits for everybody.
+        self._threads = [
+            threading.Thread(target=self._work, name=f"call-{number}", daemon=True)
+            for number in range(slots)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, call: Callable[[], None]) -> None:
         """Run `call` when a slot is free.
 
         Raises:
-            OverloadedError: the queue is full.
+            OverloadedError: the queue is full, or the lane is closed.
         """
         with self._lock:
             if self._busy >= self._limit:
                 raise OverloadedError
-            self._busy += 1
-        try:
-            self._threads.submit(call).add_done_callback(self._leave)
-        except RuntimeError as error:
-            self._leave()
-            # The lane is closed: this process is about to end.
-            raise OverloadedError from error
+            self._take_on(call)
+
+    def go_on(self, call: Callable[[], None]) -> None:
+        """Run the next step of what was taken on before, however much waits.
+
+        Raises:
+            OverloadedError: the lane is closed.
+        """
+        with self._lock:
+            self._take_on(call)
 
     def is_idle(self) -> bool:
         """Return whether no call is running or waiting."""
@@ -39,8 +52,26 @@ class Lane:
 
     def close(self) -> None:
         """Wait for the calls that were taken on: they are being paid for."""
-        self._threads.shutdown(wait=True)
-
-    def _leave(self, _done: "Future[None] | None" = None) -> None:
         with self._lock:
-            self._busy -= 1
+            self._is_closed = True
+            for _ in self._threads:
+                self._calls.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _take_on(self, call: Callable[[], None]) -> None:
+        if self._is_closed:
+            raise OverloadedError
+        self._busy += 1
+        self._calls.put(call)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - the slot must not be lost with it
+                log.error("call_failed", error=type(error).__name__)
+            # Else an idle thread would keep the last question and its answer alive.
+            del call
+            with self._lock:
+                self._busy -= 1

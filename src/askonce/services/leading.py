@@ -23,6 +23,7 @@ from askonce.core.landings import Landed
 from askonce.core.orders import Order
 from askonce.core.ports import Chain, Journal, Ledger, Spool, Transaction
 from askonce.core.purchases import Purchase
+from askonce.core.replies import GrowingContent
 from askonce.services.heartbeat import Heartbeat
 from askonce.services.keeping import keep, refuse
 from askonce.services.recovery import Recovery
@@ -67,13 +68,7 @@ class Leader:
         self._is_hurried = True
 
     def open_attempt(self, tx: Transaction, order: Order, provider: str, model: str) -> int:
-        """Write the intent to call, and return its id.
-
-        Raises:
-            LeaseLostError: another process leads this flight now.
-        """
-        if order.has_lease and not tx.flights.holds(order.lease):
-            raise LeaseLostError
+        """Write the intent to call, in a transaction that has made sure of the lease."""
         return tx.attempts.open(
             order.asker,
             order.lease,
@@ -143,10 +138,12 @@ class Leader:
     def _answer(self, order: Order, journal: Journal) -> Answer:
         if order.tape is None:
             return self._chain.complete(order.question, order.deadline, journal)
+        shown = GrowingContent().feed if order.question.is_turn else str
         for event in self._chain.stream(order.question, order.deadline, journal):
             match event:
                 case Delta(piece):
-                    order.tape.write(piece)
+                    if growth := shown(piece):
+                        order.tape.write(growth)
                 case Finished(answer):
                     return answer
         raise AssertionError("a stream that ends without Finished raises")
@@ -263,9 +260,13 @@ class LedgerJournal:
     def open(self, provider: str, model: str) -> None:
         if self._is_open:
             return
-        self.attempt_id = self._leader.write(
-            lambda tx: self._leader.open_attempt(tx, self._order, provider, model), self._order
-        )
+
+        def open_another(tx: Transaction) -> int:
+            if self._order.has_lease and not tx.flights.holds(self._order.lease):
+                raise LeaseLostError
+            return self._leader.open_attempt(tx, self._order, provider, model)
+
+        self.attempt_id = self._leader.write(open_another, self._order)
         self.calls += 1
         self._is_open = True
 

@@ -10,6 +10,7 @@ import jsonschema_rs
 
 from askonce.core.answers import Answer, FinishReason
 from askonce.core.questions import Question
+from askonce.core.replies import GrowingContent
 from askonce.core.schemas import MAX_BYTES, SchemaRefusedError, check_shape
 
 _MOST_COMPLAINTS = 10
@@ -42,7 +43,8 @@ def checked_schema(schema: dict[str, Any]) -> str:
 def fits(question: Question, answer: Answer) -> bool:
     """Return whether an answer may be given for a question: always, where no schema was asked for.
 
-    A cut answer never fits, even where it happens to parse.
+    A cut answer never fits, even where it happens to parse, unless it is a reply in a conversation
+    that has come to say something.
     """
     return next(complaints(question, answer), None) is None
 
@@ -52,7 +54,9 @@ def complaints(question: Question, answer: Answer) -> Iterator[str]:
     if question.output_schema is None:
         return
     if answer.finish_reason is not FinishReason.STOP:
-        yield "It was cut."
+        # Of a reply what there is can be shown, and that is more than an error.
+        if not (question.is_turn and GrowingContent().feed(answer.text).strip()):
+            yield "It was cut."
         return
     try:
         data = json.loads(answer.text, parse_constant=_refuse_constant)
@@ -63,6 +67,8 @@ def complaints(question: Question, answer: Answer) -> Iterator[str]:
     for error in islice(errors, _MOST_COMPLAINTS):
         place = "/".join(str(step) for step in error.instance_path)
         yield f"at /{place}: {error.message}"
+    if question.is_turn and isinstance(data, dict) and not str(data.get("content", "")).strip():
+        yield "at /content: It is blank."
 
 
 @lru_cache(maxsize=256)

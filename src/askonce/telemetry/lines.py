@@ -15,7 +15,7 @@ _PAUSE_SECONDS = 0.05
 
 
 class Lines:
-    """A text stream to a file descriptor that never makes its writer wait."""
+    """A text stream to a file descriptor that makes its writer wait only where it is flushed."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -23,7 +23,7 @@ class Lines:
         self._is_waited_for = threading.Event()
         self._writing = threading.Lock()
         threading.Thread(target=self._run, name="log", daemon=True).start()
-        atexit.register(self.drain)
+        atexit.register(self.flush)
 
     def write(self, text: str) -> None:
         """Take text that is to be written soon."""
@@ -32,10 +32,7 @@ class Lines:
             self._is_waited_for.set()
 
     def flush(self) -> None:
-        """Do nothing: what writes a line says so after each."""
-
-    def drain(self) -> None:
-        """Write what waits. What nobody reads any more is lost."""
+        """Write what waits, now. What nobody reads any more is lost."""
         with self._writing:
             texts = [self._waiting.popleft() for _ in range(len(self._waiting))]
             rest = "".join(texts).encode(errors="backslashreplace")
@@ -48,4 +45,4 @@ class Lines:
             self._is_waited_for.wait()
             time.sleep(_PAUSE_SECONDS)
             self._is_waited_for.clear()
-            self.drain()
+            self.flush()

@@ -80,7 +80,7 @@ def configure(level: str) -> None:
 
 def drain() -> None:
     """Write what waits to be written: this process is about to end."""
-    _standard_error().drain()
+    _standard_error().flush()
 
 
 @cache
