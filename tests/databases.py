@@ -16,6 +16,8 @@ from askonce.db.database import SqlDatabase
 _NUMBERS = count(1)
 # What a test writes need not outlive a power cut.
 _HASTY = ("fsync = off", "max_connections = 200")
+# A machine that is busy with other things is no database that is away.
+_PATIENT = "&connect_timeout=60"
 
 
 @contextmanager
@@ -30,7 +32,7 @@ def postgres_server(folder: Path, settings: Sequence[str] = _HASTY) -> Iterator[
         for setting in settings:
             server.psql(f"ALTER SYSTEM SET {setting};")
         server.psql("SELECT pg_reload_conf();")
-        yield server.get_uri()
+        yield server.get_uri() + _PATIENT
     finally:
         server.cleanup()
 

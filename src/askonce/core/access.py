@@ -1,6 +1,7 @@
 """Who is asking, and what they may reach."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from askonce.core.conversations import Turn
 from askonce.core.idempotency import IdempotencyKey
@@ -8,24 +9,65 @@ from askonce.core.idempotency import IdempotencyKey
 DEFAULT_TENANT = "default"
 
 
+class Role(StrEnum):
+    """What a key is good for."""
+
+    # One user of its tenant alone.
+    USER = "user"
+    # All users of its tenant.
+    SERVICE = "service"
+    # As a service, and the audit trail and the keys of its tenant.
+    ADMIN = "admin"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Whoever sent a request. Everything that is read or written stays inside `tenant`."""
+    """Whoever sent a request. Everything that is read or written stays inside `tenant`.
+
+    `key_id` is None where no key is asked for, which is on a loopback address alone. `user_id` is
+    the only user that a caller of the role `USER` reaches.
+    """
 
     tenant: str = DEFAULT_TENANT
+    role: Role = Role.ADMIN
+    user_id: str | None = None
+    key_id: int | None = None
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
     """The user in whose history an analysis is written, once for each idempotency key.
 
-    Where there is a `turn`, what a model says is written there instead.
+    Where there is a `turn`, what a model says is written there instead. `key_id` and `request_id`
+    are those of the caller who asked.
     """
 
     tenant: str
     user_id: str
+    key_id: int | None = None
+    request_id: str = ""
     key: IdempotencyKey | None = field(default=None, repr=False)
     turn: Turn | None = None
+
+    @classmethod
+    def of(
+        cls,
+        caller: Caller,
+        user_id: str,
+        *,
+        key: IdempotencyKey | None = None,
+        turn: Turn | None = None,
+    ) -> "Asker":
+        """Return a user of the caller's tenant, for whom the caller asks."""
+        return cls(
+            tenant=caller.tenant,
+            user_id=user_id,
+            key_id=caller.key_id,
+            request_id=caller.request_id,
+            key=key,
+            turn=turn,
+        )
 
     @property
     def is_plain(self) -> bool:

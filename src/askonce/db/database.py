@@ -227,7 +227,7 @@ class SqlDatabase:
             pool_pre_ping=True,
             pool_recycle=1800,
             connect_args={
-                "connect_timeout": 3,
+                "connect_timeout": self._url.query.get("connect_timeout", 3),
                 "application_name": "askonce",
                 # A connection that nothing comes back on is given up: by default that takes hours.
                 "tcp_user_timeout": 10_000,

@@ -183,6 +183,9 @@ def _purchase(facts: dict[str, Any]) -> Purchase:
         asker=Asker(
             tenant=asker["tenant"],
             user_id=asker["user_id"],
+            # A file that was written before there were keys has neither.
+            key_id=asker.get("key_id"),
+            request_id=asker.get("request_id", ""),
             key=None if key is None else _key(key),
             turn=None if turn is None else Turn(**turn | {"role": Role(turn["role"])}),
         ),

@@ -61,11 +61,11 @@ class FastLane:
             return
         started = time.perf_counter()
         message = await receive()
-        request = self._request(user_id, message)
+        request_id = self._edge.request_id(scope["headers"])
+        request = self._request(Caller(request_id=request_id), user_id, message)
         if request is None:
             await self._edge(scope, _again(message, receive), send)
             return
-        request_id = self._edge.request_id(scope["headers"])
         with self._edge.door:
             status, headers, body = await self._answer(request, request_id)
             start = {"type": "http.response.start", "status": status, "headers": headers}
@@ -73,14 +73,14 @@ class FastLane:
             await send({"type": "http.response.body", "body": body})
             self._edge.note("POST", PATH, status, request_id, started)
 
-    def _request(self, user_id: str, message: Message) -> Request | None:
+    def _request(self, caller: Caller, user_id: str, message: Message) -> Request | None:
         """Return what a whole, valid body asks; None for any other.
 
         None too where the user's preferences are not known yet: they must be waited for.
         """
         if message["type"] != "http.request" or message.get("more_body"):
             return None
-        preferred = self._preferences.known(Caller().tenant, user_id)
+        preferred = self._preferences.known(caller.tenant, user_id)
         if preferred is None:
             return None
         body = message["body"]
@@ -88,7 +88,7 @@ class FastLane:
         question = read(body, preferred)
         if question is None:
             return None
-        return self._analyses.request(Caller(), user_id, question, rules=_PLAIN_RULES)
+        return self._analyses.request(caller, user_id, question, rules=_PLAIN_RULES)
 
     def _read(self, body: bytes, preferred: Wishes) -> Question | None:
         try:

@@ -18,6 +18,7 @@ from askonce.core.errors import (
     NotFoundError,
 )
 from askonce.core.idempotency import IdempotencyKey
+from askonce.http.errors import request_id_of
 
 _LARGEST_ID = 2**63 - 1
 _ID = re.compile(r"[1-9][0-9]{0,18}")
@@ -46,8 +47,7 @@ UserId = Annotated[
 
 def caller_of(request: Request) -> Caller:
     """Return who is asking."""
-    del request
-    return Caller()
+    return Caller(request_id=request_id_of(request))
 
 
 async def rules_of(request: Request) -> CacheRules:

@@ -71,7 +71,7 @@ class Analyses:
         """Return what `AskOnce` is to be asked for a user."""
         return Request.of(
             question,
-            Asker(tenant=caller.tenant, user_id=user_id, key=key),
+            Asker.of(caller, user_id, key=key),
             Scope(tenant=caller.tenant, user_id=user_id if self._is_scope_user else None),
             rules=rules,
             is_streamed=is_streamed,

@@ -128,7 +128,7 @@ class Contexts:
         )
         return Request.of(
             question,
-            Asker(tenant=session.tenant, user_id=session.user_id, key=key, turn=turn),
+            Asker.of(talk.caller, session.user_id, key=key, turn=turn),
             talk.scope,
             rules=talk.rules,
             is_streamed=is_streamed,

@@ -71,7 +71,7 @@ class Conversations:
 
         def begin(tx: Transaction) -> Begun | Repeat:
             if key is not None:
-                asker = Asker(tenant=caller.tenant, user_id=new.user_id)
+                asker = Asker.of(caller, new.user_id)
                 before = tx.idempotency_keys.begin(key, asker, at=at)
                 if isinstance(before, Repeat):
                     return before

@@ -78,7 +78,7 @@ class Summaries:
             asked = outcome(given)
             return Boarded(asked=already(asked), way=asked.way)
         request = self._contexts.summary(
-            self._talks.of(session, wanted.rules),
+            self._talks.of(wanted.caller, session, wanted.rules),
             session.messages,
             key=wanted.key,
             is_streamed=wanted.is_streamed,
@@ -91,7 +91,7 @@ class Summaries:
         if session is None:
             return None
         if wanted.key is not None:
-            asker = Asker(tenant=session.tenant, user_id=session.user_id)
+            asker = Asker.of(wanted.caller, session.user_id)
             before = tx.idempotency_keys.begin(wanted.key, asker, at=self._clock.now())
             if isinstance(before, Repeat):
                 return session, before

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from askonce.core.access import Caller
 from askonce.core.caching import CacheRules
 from askonce.core.context import Window
 from askonce.core.conversations import Session
@@ -21,8 +22,9 @@ class Windows(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Talk:
-    """A session, who is asked in it, and how. `room` is the model's window in tokens."""
+    """A session, its speaker, who is asked, and how. `room` is the model's window in tokens."""
 
+    caller: Caller
     session: Session
     chosen: Chosen
     rules: CacheRules
@@ -57,8 +59,10 @@ class Talks:
         self._windows = windows
         self._is_scope_user = is_scope_user
 
-    def of(self, session: Session, rules: CacheRules, wishes: Wishes = NO_WISHES) -> Talk:
-        """Return how a session goes on.
+    def of(
+        self, caller: Caller, session: Session, rules: CacheRules, wishes: Wishes = NO_WISHES
+    ) -> Talk:
+        """Return how a caller goes on with a session.
 
         Raises:
             UnknownProviderError, InvalidFieldsError: as `Defaults.chosen`.
@@ -70,6 +74,7 @@ class Talks:
         chosen = self._defaults.chosen(wishes, of_session, of_user)
         user_id = session.user_id if self._is_scope_user else None
         return Talk(
+            caller=caller,
             session=session,
             chosen=chosen,
             rules=rules,

@@ -141,7 +141,7 @@ class Turns:
         if session is None:
             raise NotFoundError
         # Before anything is written: a turn that cannot be asked is not begun.
-        self._talks.of(session, saying.rules, saying.wishes)
+        self._talks.of(saying.caller, session, saying.rules, saying.wishes)
 
         def admitted(done: "Future[Lease]") -> None:
             error = done.exception()
@@ -166,7 +166,8 @@ class Turns:
         elif not turn.saying.is_asking:
             self._finish(turn, Asked(given=begun.message, way=Way.MISS))
         else:
-            talk = self._talks.of(begun.session, turn.saying.rules, turn.saying.wishes)
+            saying = turn.saying
+            talk = self._talks.of(saying.caller, begun.session, saying.rules, saying.wishes)
             self._ask(turn, talk, begun.message)
 
     def _begun(self, tx: Transaction, turn: _Turn, lease: Lease) -> _Said | Repeat:
@@ -178,7 +179,7 @@ class Turns:
         if session is None:
             return Repeat.GONE
         if saying.key is not None:
-            asker = Asker(tenant=session.tenant, user_id=session.user_id)
+            asker = Asker.of(saying.caller, session.user_id)
             before = tx.idempotency_keys.begin(saying.key, asker, at=now)
             if isinstance(before, Repeat):
                 return before
@@ -223,9 +224,9 @@ class Turns:
                     fallbacks=talk.chosen.fallbacks,
                     messages=context.before_last(),
                 ),
-                Asker(
-                    tenant=talk.session.tenant,
-                    user_id=talk.session.user_id,
+                Asker.of(
+                    talk.caller,
+                    talk.session.user_id,
                     turn=Turn(
                         session_id=talk.session.id,
                         position=message.position,
