@@ -35,10 +35,10 @@ def serve(
     with told_in_one_line():
         settings = _settings()
         _allow_many_connections()
-        listener = _listen(settings)
-        _migrate(settings)
-        _welcome(settings, listener)
-        _serve(settings, listener)
+        with _listen(settings) as listener:
+            _migrate(settings)
+            _welcome(settings, listener)
+            _serve(settings, listener)
 
 
 def is_loopback(host: str) -> bool:

@@ -1,0 +1,72 @@
+"""Rows as each revision of the schema writes them, in plain SQL: what an older release leaves."""
+
+from sqlalchemy import Connection, text
+
+WRITTEN = "2026-11-21 10:00:00.123456"
+# Far off: whatever the clock of a test says, these entries are fresh.
+EXPIRES = "2126-11-21 10:00:00.000000"
+RESULT = "A place for what was paid for."
+
+_INSERTS: dict[str, list[str]] = {
+    "0001": [
+        """INSERT INTO answers (id, tenant, fingerprint, text, result, is_structured, provider,
+             model, finish_reason, tokens_in, tokens_out, cost, created_at)
+           VALUES (:id, 'default', :key, 'What is a cache?', :result, false, 'openai', 'm', 'stop',
+             120, 23, 213000000, :written)""",
+        """INSERT INTO analyses (id, tenant, user_id, answer_id, cached, created_at)
+           VALUES (:id, 'default', 'ann', :id, false, :written)""",
+        """INSERT INTO flights (fingerprint, tenant, epoch, fence, beat, probes, state, owner,
+             takeovers, answer_id, stored_at, expires_at, failure)
+           VALUES (:key, 'default', 1, 1, 0, 0, 'done', 'gone', 0, :id, :written, :expires,
+             NULL)""",
+        """INSERT INTO attempts (id, tenant, user_id, fingerprint, epoch, fence, owner, provider,
+             model, outcome, reason, answer_id, tokens_in, tokens_out, cost, started_at,
+             finished_at)
+           VALUES (:id, 'default', 'ann', :key, 1, 1, 'gone', 'openai', 'm', 'answered', NULL, :id,
+             120, 23, 213000000, :written, :written)""",
+    ],
+    "0002": [
+        """INSERT INTO idempotency_keys (scope, tenant, user_id, digest, analysis_id, created_at)
+           VALUES (:key, 'default', 'ann', :key, :id, :written)""",
+    ],
+    "0004": [
+        """INSERT INTO sessions (id, tenant, user_id, title, provider, model, instructions,
+             messages, replied, created_at, updated_at)
+           VALUES (:id, 'default', 'ann', 'Caches', NULL, NULL, 'Be brief.', 2, 2, :written,
+             :written)""",
+        """INSERT INTO messages (id, tenant, session_id, role, position, content, answer_id,
+             cached, sent, summarised, created_at)
+           VALUES (:id * 2 - 1, 'default', :id, 'user', 1, 'What is a cache?', NULL, false, NULL,
+             NULL, :written)""",
+        """INSERT INTO messages (id, tenant, session_id, role, position, content, answer_id,
+             cached, sent, summarised, created_at)
+           VALUES (:id * 2, 'default', :id, 'assistant', 2, NULL, :id, false, 1, 0, :written)""",
+        """INSERT INTO preferences (tenant, user_id, provider, model, instructions,
+             max_output_tokens, version, updated_at)
+           VALUES ('default', :user, NULL, NULL, 'Be kind.', 512, :id, :written)""",
+        """INSERT INTO idempotency_keys (scope, tenant, user_id, digest, session_id, created_at)
+           VALUES (:other_key, 'default', 'ann', :key, :id, :written)""",
+    ],
+}
+
+
+def statements(revision: str) -> list[str]:
+    """Return what a release at `revision` writes for one answered question, tables in order."""
+    return [sql for since, some in _INSERTS.items() if since <= revision for sql in some]
+
+
+def write(connection: Connection, revision: str, *, number: int = 1) -> None:
+    """Write rows as a release at `revision` does; a row's id is `number`."""
+    zone = "+00:00" if connection.dialect.name == "postgresql" else ""
+    facts = {
+        "id": number,
+        "key": bytes([number]) * 32,
+        "other_key": bytes([100 + number]) * 32,
+        "user": f"ann-{number}",
+        "result": RESULT,
+        "written": WRITTEN + zone,
+        "expires": EXPIRES + zone,
+    }
+    for sql in statements(revision):
+        statement = text(sql)
+        connection.execute(statement, {name: facts[name] for name in statement.compile().params})
