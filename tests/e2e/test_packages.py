@@ -46,7 +46,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     (wheel,) = folder.glob("dist/*.whl")
     call(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
     python = folder / "venv" / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    pip = (sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check")
     call(*pip, "install", "--quiet", "--no-index", "--no-deps", wheel)
     # What it depends on comes from the tests' own environment; askonce does not, as files that
     # lead to a checkout count only in an environment's own folder.
