@@ -1,5 +1,6 @@
 """What is built is whole: both archives, and an installation that has nothing but the wheel."""
 
+import json
 import subprocess
 import sys
 import sysconfig
@@ -85,6 +86,13 @@ def test_the_wheel_brings_migrations_and_all_commands(built: Built, tmp_path: Pa
     assert (tmp_path / "askonce.db").exists()
 
 
+def health_check() -> list[str]:
+    """Return the command with which the container image asks whether it is well."""
+    text = (ROOT / "deploy" / "Dockerfile").read_text().partition("HEALTHCHECK")[2]
+    command: list[str] = json.loads(text.partition("CMD ")[2].splitlines()[0])
+    return command
+
+
 def test_the_wheel_serves(built: Built, servers: Servers, tmp_path: Path) -> None:
     server = servers.begin_bare(str(built.askonce), "serve").wait_until_ready()
     where = subprocess.run(
@@ -100,3 +108,8 @@ def test_the_wheel_serves(built: Built, servers: Servers, tmp_path: Path) -> Non
     assert get(server, "/docs").status == 200
     assert get(server, "/docs/static/swagger-ui.css").status == 200
     assert where.stdout.startswith(str(built.askonce.parents[1]))
+    asks = {**bare_environment(), "ASKONCE_PORT": str(server.port)}
+    assert subprocess.run(health_check(), check=False, env=asks).returncode == 0
+    server.kill()
+    stopped = subprocess.run(health_check(), check=False, env=asks, stderr=subprocess.DEVNULL)
+    assert stopped.returncode == 1
