@@ -22,7 +22,7 @@ class Service:
         self.openai, self.local = FakeProvider("openai"), FakeProvider("local")
         providers = {"claude": provider, "openai": self.openai, "local": self.local}
         app, self.process = build(settings, providers=providers, clock=SystemClock())
-        self.client = TestClient(app, raise_server_exceptions=False)
+        self.client = TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
 
 
 @pytest.fixture

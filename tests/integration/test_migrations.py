@@ -25,6 +25,7 @@ from tests.serving import PATIENCE_SECONDS
 
 OURS = {
     "answers",
+    "api_keys",
     "analyses",
     "flights",
     "attempts",

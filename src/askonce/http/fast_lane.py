@@ -21,6 +21,7 @@ from askonce.core.requests import Request
 from askonce.http import errors
 from askonce.http.analyses import PATH, AnalyzeIn
 from askonce.http.asking import Asking
+from askonce.http.authentication import Authentication
 from askonce.http.middleware import Headers, RequestEdge
 from askonce.http.shown import written
 from askonce.services.analyses import Analyses
@@ -44,9 +45,16 @@ class FastLane:
     """The outermost layer: answers plain questions itself, in plain ASGI."""
 
     def __init__(
-        self, edge: RequestEdge, *, analyses: Analyses, preferences: Preferences, asking: Asking
+        self,
+        edge: RequestEdge,
+        *,
+        authentication: Authentication,
+        analyses: Analyses,
+        preferences: Preferences,
+        asking: Asking,
     ) -> None:
         self._edge = edge
+        self._authentication = authentication
         self._preferences = preferences
         self._analyses = analyses
         self._asking = asking
@@ -60,9 +68,13 @@ class FastLane:
             await self._edge(scope, receive, send)
             return
         started = time.perf_counter()
-        message = await receive()
         request_id = self._edge.request_id(scope["headers"])
-        request = self._request(Caller(request_id=request_id), user_id, message)
+        caller = self._caller(scope, user_id, request_id)
+        if caller is None:
+            await self._edge(scope, receive, send)
+            return
+        message = await receive()
+        request = self._request(caller, user_id, message)
         if request is None:
             await self._edge(scope, _again(message, receive), send)
             return
@@ -72,6 +84,14 @@ class FastLane:
             await send(start | {"headers": self._edge.marked(headers, request_id)})
             await send({"type": "http.response.body", "body": body})
             self._edge.note("POST", PATH, status, request_id, started)
+
+    def _caller(self, scope: Scope, user_id: str, request_id: str) -> Caller | None:
+        """Return who is asking for a user; None for one who may not."""
+        try:
+            caller = self._authentication.caller(scope["headers"], request_id)
+        except AskonceError:
+            return None
+        return caller if caller.reaches(user_id) else None
 
     def _request(self, caller: Caller, user_id: str, message: Message) -> Request | None:
         """Return what a whole, valid body asks; None for any other.

@@ -15,8 +15,18 @@ MAX_BODY_BYTES = 1024 * 1024
 # What begins no work that would have to be finished: a process that ends still answers it.
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-_ALWAYS = ((b"x-content-type-options", b"nosniff"),)
-_PRIVATE = (b"cache-control", b"private, no-store")
+# As OWASP's cheat sheet on REST security has it; TLS, and so HSTS, is the matter of a proxy.
+_ALWAYS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+# Unless the route says something else.
+_ELSE = (
+    (b"cache-control", b"private, no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -47,8 +57,8 @@ class RequestEdge:
     def marked(self, headers: Headers, request_id: str) -> Headers:
         """Return the headers of an answer with those that every answer has."""
         marked = [*headers, (b"x-request-id", request_id.encode()), *_ALWAYS]
-        if all(name != b"cache-control" for name, _ in headers):
-            marked.append(_PRIVATE)
+        names = {name for name, _ in headers}
+        marked += [header for header in _ELSE if header[0] not in names]
         if not self.door.is_open():
             # Whoever keeps a connection to this process shall find another one.
             marked.append((b"connection", b"close"))
