@@ -106,7 +106,8 @@ def test_says_that_its_port_is_in_use(taken_port: int) -> None:
 
     assert result.exit_code == 1
     assert result.stderr == (
-        f"askonce: 127.0.0.1 port {taken_port}: Address already in use (ASKONCE_HOST, ASKONCE_PORT)\n"
+        f"askonce: 127.0.0.1 port {taken_port}: Address already in use"
+        " (ASKONCE_HOST, ASKONCE_PORT)\n"
     )
 
 

@@ -35,11 +35,11 @@ def serve(
     with told_in_one_line():
         settings = _settings()
         _allow_many_connections()
-        listener = _listen(settings)
-        _migrate(settings)
-        has_keys = _has_keys(settings, listener)
-        _welcome(settings, listener, has_keys=has_keys)
-        _serve(settings, listener)
+        with _listen(settings) as listener:
+            _migrate(settings)
+            has_keys = _has_keys(settings, listener)
+            _welcome(settings, listener, has_keys=has_keys)
+            _serve(settings, listener)
 
 
 def _outrank(**options: str | int | None) -> None:

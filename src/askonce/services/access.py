@@ -41,10 +41,18 @@ class Access:
     process (`is_loopback`), and there are no callers elsewhere.
     """
 
-    def __init__(self, *, database: Database, clock: Clock, is_loopback: bool) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        is_loopback: bool,
+        seconds: float = _ROUND_SECONDS,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._is_loopback = is_loopback
+        self._seconds = seconds
         # Whether a key was ever made; until we have looked, nobody may go without.
         self._is_any = True
         self._held: dict[bytes, _Held] = {}
@@ -99,7 +107,7 @@ class Access:
         return None if is_over else held
 
     def _run(self) -> None:
-        while not self._is_over.wait(_ROUND_SECONDS):
+        while not self._is_over.wait(self._seconds):
             try:
                 self._refresh()
             except Exception as error:  # noqa: BLE001 - without this thread nothing would be noticed
