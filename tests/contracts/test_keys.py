@@ -206,8 +206,11 @@ def test_without_any_key_this_machine_needs_none(access: Access) -> None:
 
 def test_without_any_key_another_machine_is_nobody(database: SqlDatabase, clock: FakeClock) -> None:
     with an_access(database, clock, is_loopback=False) as access:
+        keyless = access.is_keyless
         with pytest.raises(UnauthenticatedError):
             access.caller(None, "r")
+
+    assert not keyless
 
 
 def test_from_the_first_key_on_all_need_one_even_when_it_is_revoked(

@@ -35,14 +35,14 @@ class RequestEdge:
     """What every request passes, in plain ASGI: BaseHTTPMiddleware costs half a millisecond."""
 
     def __init__(self, app: ASGIApp, *, new_id: Callable[[], str], door: Door) -> None:
-        self._app = app
+        self.app = app
         self._new_id = new_id
         self.door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         with self.door:
             await self._serve(scope, receive, send)
@@ -100,7 +100,7 @@ class RequestEdge:
             if _declares_too_much(scope["headers"]):
                 await errors.of_error(TooLargeError(), request_id)(scope, receive, send_marked)
                 return
-            await self._app(scope, _bounded(receive), send_marked)
+            await self.app(scope, _bounded(receive), send_marked)
         except Exception as error:
             log.error("request_crashed", request_id=request_id, error=type(error).__name__)
             if status and not is_over:
