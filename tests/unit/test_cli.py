@@ -139,3 +139,8 @@ def test_shows_no_password(url: str, shown: str, environment: pytest.MonkeyPatch
     text = welcome(Settings(), 8000, has_keys=False)
 
     assert re.findall(r"database +(\S+)", text) == [shown]
+
+
+def test_a_server_does_not_import_the_client() -> None:
+    program = "import askonce.main, sys; assert 'askonce.client' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
