@@ -260,3 +260,18 @@ def is_trusted(access: Access, made: Made) -> bool:
         return is_good(access, made)
     except DatabaseUnavailableError:
         return False
+
+
+def test_after_an_older_backup_was_restored_only_its_keys_are_good(
+    keys: Keys, access: Access, database: SqlDatabase
+) -> None:
+    old = service(keys, "old")
+    new = service(keys, "new")
+    until(lambda: is_good(access, old) and is_good(access, new))
+
+    with database.transaction() as tx:
+        tx.connection.exec_driver_sql("DELETE FROM api_keys WHERE name = 'new'")
+        tx.connection.exec_driver_sql("UPDATE revisions SET version = 1 WHERE name = 'keys'")
+
+    until(lambda: not is_good(access, new))
+    assert is_good(access, old)

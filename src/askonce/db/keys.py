@@ -92,7 +92,8 @@ class SqlKeys:
     def news(self, since: int | None) -> KeyNews:
         """Return what has changed after version `since`; without one, all keys."""
         revision = self._connection.execute(_REVISION).one()
-        is_all = since is None or revision.deleted > since
+        # A version that went back: the database was restored from a backup.
+        is_all = since is None or revision.deleted > since or revision.version < since
         if revision.version == since:
             return KeyNews(version=revision.version, keys=(), is_all=False)
         statement = _ALL if is_all else _ALL.where(KeyRow.version > since)

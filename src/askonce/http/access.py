@@ -75,7 +75,7 @@ def guard(app: FastAPI, authentication: Authentication, *, files: Collection[str
     for route in app.routes:
         declared = _declared(route)
         if declared in _KEYED and isinstance(route, APIRoute):
-            route.responses = {**route.responses, **problems(401, 403)}
+            route.responses = {**problems(401, 403), **route.responses}
             _document(route)
         elif declared is not anybody and getattr(route, "path", None) not in files:
             raise TypeError(f"{route!r} does not say who may call it: see {__name__}")

@@ -122,7 +122,6 @@ class Access:
             kept = {} if news.is_all else self._held
             held = {digest: one for digest, one in kept.items() if one.key_id not in changed}
             held |= {one.digest: one for key in news.keys for one in _texts(key)}
-            # First who is known, then who needs no key: at no moment is a wrong one let in.
             self._held = held
             self._is_any = bool(news.keys) or (self._is_any and not news.is_all)
         self._version = news.version
