@@ -1,10 +1,14 @@
 """Rows as each revision of the schema writes them, in plain SQL: what an older release leaves."""
 
+import hashlib
+
 from sqlalchemy import Connection, text
 
 WRITTEN = "2026-11-21 10:00:00.123456"
 # Far off: whatever the clock of a test says, these entries are fresh.
 EXPIRES = "2126-11-21 10:00:00.000000"
+# Of the first row's key the whole is this, with its number behind it.
+API_KEY = "ask_" + "0" * 42
 RESULT = "A place for what was paid for."
 
 _INSERTS: dict[str, list[str]] = {
@@ -47,6 +51,12 @@ _INSERTS: dict[str, list[str]] = {
         """INSERT INTO idempotency_keys (scope, tenant, user_id, digest, session_id, created_at)
            VALUES (:other_key, 'default', 'ann', :key, :id, :written)""",
     ],
+    "0005": [
+        """INSERT INTO api_keys (id, tenant, name, role, user_id, digest, shown, previous_digest,
+             previous_until, version, created_at, rotated_at, revoked_at)
+           VALUES (:id, 'default', :user, 'service', NULL, :digest, 'ask_000000', NULL, NULL, :id,
+             :written, NULL, NULL)""",
+    ],
 }
 
 
@@ -64,6 +74,7 @@ def write(connection: Connection, revision: str, *, number: int = 1) -> None:
         "other_key": bytes([100 + number]) * 32,
         "user": f"ann-{number}",
         "result": RESULT,
+        "digest": hashlib.sha256(f"{API_KEY}{number}".encode()).digest(),
         "written": WRITTEN + zone,
         "expires": EXPIRES + zone,
     }

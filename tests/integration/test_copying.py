@@ -63,7 +63,7 @@ def source(
 
 def _number_from(connection: Connection, number: int) -> None:
     """Let PostgreSQL number on behind ids that were given by hand."""
-    for table in ("answers", "analyses", "attempts", "sessions", "messages"):
+    for table in ("answers", "analyses", "attempts", "sessions", "messages", "api_keys"):
         connection.exec_driver_sql(
             f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {number})"
         )

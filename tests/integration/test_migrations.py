@@ -11,7 +11,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Inspector, inspect
 
+from askonce.core.access import Role as Access
 from askonce.core.conversations import NewSession, Role, Turn
+from askonce.core.keys import NewKey
 from askonce.core.ports import HistoryFilter
 from askonce.core.preferences import Wishes
 from askonce.db import migrating, schema
@@ -25,6 +27,7 @@ from tests.serving import PATIENCE_SECONDS
 
 OURS = {
     "answers",
+    "api_keys",
     "analyses",
     "flights",
     "attempts",
@@ -61,6 +64,10 @@ def fill_all(database: SqlDatabase) -> None:
         turn = Turn(session_id=session.id, position=1, role=Role.ASSISTANT, sent=1, summarised=0)
         assert tx.messages.give("default", turn, said, cached=False, at=NOW) is not None
         tx.preferences.put("default", "alice", Wishes(provider="claude"), at=NOW)
+        key = NewKey(
+            tenant="default", name="a", role=Access.USER, user_id="a", digest=KEY, shown="ask_"
+        )
+        tx.keys.add(key, at=NOW)
 
 
 def tables(database: SqlDatabase) -> set[str]:

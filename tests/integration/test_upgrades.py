@@ -18,7 +18,7 @@ from askonce.db.schema import newest, revisions
 from askonce.main import build
 from tests.databases import PostgresTemplates
 from tests.fakes.provider import FakeProvider
-from tests.schemas import RESULT, write
+from tests.schemas import API_KEY, RESULT, write
 from tests.serving import until
 
 OLDER = revisions()[:-1]
@@ -83,7 +83,9 @@ def test_what_a_release_wrote_is_all_there_after_the_upgrade(
     with empty.reading() as tx:
         after = rows(tx.connection, known)
     assert before["analyses"]
-    assert {name: after[name] for name in before} == before
+    # A migration may bring rows of its own.
+    kept = {name: [row for row in after[name] if row in before[name]] for name in before}
+    assert kept == before
 
 
 @pytest.mark.parametrize("revision", OLDER)
@@ -94,7 +96,9 @@ def test_what_a_release_wrote_is_served_by_this_one(
     settings = Settings(_env_file=None, database_url=empty_database_url, provider="openai")
     service, _ = build(settings, providers={"openai": FakeProvider("openai")}, clock=SystemClock())
 
-    with TestClient(service) as client:
+    key = {"authorization": f"Bearer {API_KEY}1"} if revision >= "0005" else {}
+
+    with TestClient(service, base_url="http://localhost", headers=key) as client:
         found = client.get("/history/ann", params={"q": "cache"}).json()["items"]
         sessions = [
             client.get(f"/sessions/{one['id']}") for one in client.get("/sessions").json()["items"]

@@ -28,6 +28,7 @@ from askonce.db.attempts import SqlAttempts
 from askonce.db.flights import SqlFlights
 from askonce.db.gate import WriterGate
 from askonce.db.idempotency import SqlIdempotencyKeys
+from askonce.db.keys import SqlKeys
 from askonce.db.messages import SqlMessages
 from askonce.db.preferences import SqlPreferences
 from askonce.db.pruning import (
@@ -87,6 +88,10 @@ class SqlTransaction:
     @property
     def preferences(self) -> SqlPreferences:
         return SqlPreferences(self.connection)
+
+    @property
+    def keys(self) -> SqlKeys:
+        return SqlKeys(self.connection)
 
     def prunable(self, kind: Kind) -> Prunable:
         """Return the rows of a kind that grow old."""

@@ -10,10 +10,13 @@ from fastapi import FastAPI
 from askonce import __version__
 from askonce.core.clock import Clock
 from askonce.http import analyses, errors, health, history, preferences, sessions, turns
+from askonce.http.access import guard
 from askonce.http.asking import Asking
-from askonce.http.docs import add_docs
+from askonce.http.authentication import Authentication
+from askonce.http.docs import add_docs, paths
 from askonce.http.fast_lane import FastLane
 from askonce.http.middleware import RequestEdge
+from askonce.services.access import Access
 from askonce.services.analyses import Analyses
 from askonce.services.ask_once import AskOnce
 from askonce.services.conversations import Conversations
@@ -40,6 +43,7 @@ READING_THREADS = 16
 class Parts:
     """What the routes need. `start` and `stop` may take their time; they get a thread."""
 
+    access: Access
     ask_once: AskOnce
     analyses: Analyses
     conversations: Conversations
@@ -80,8 +84,16 @@ def create(parts: Parts) -> Application:
         app, parts.health, provider=parts.provider, model=parts.model, is_ready=parts.door.is_open
     )
     add_docs(app)
+    authentication = Authentication(parts.access)
+    guard(app, authentication, files=[*paths(), str(app.openapi_url)])
     edge = RequestEdge(app, new_id=parts.new_id, door=parts.door)
-    return FastLane(edge, analyses=parts.analyses, preferences=parts.preferences, asking=asking)
+    return FastLane(
+        edge,
+        authentication=authentication,
+        analyses=parts.analyses,
+        preferences=parts.preferences,
+        asking=asking,
+    )
 
 
 def _lifespan(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

@@ -17,6 +17,7 @@ from askonce.core.errors import (
     DatabaseUnavailableError,
     DeletedError,
     FieldError,
+    ForbiddenError,
     IdempotencyMismatchError,
     InputTooLongError,
     InvalidAnswerError,
@@ -31,6 +32,7 @@ from askonce.core.errors import (
     ProviderExhaustedError,
     ProviderRejectedError,
     TooLargeError,
+    UnauthenticatedError,
     UnknownProviderError,
     UnsupportedMediaTypeError,
 )
@@ -55,6 +57,15 @@ class Problem:
 PROBLEMS: Mapping[type[Exception], Problem] = {
     MalformedRequestError: Problem(
         400, "malformed-request", "The request cannot be read", "{detail}"
+    ),
+    UnauthenticatedError: Problem(
+        401,
+        "unauthenticated",
+        "A key is needed",
+        "Send a key that is good: Authorization: Bearer ask_... (`askonce keys create` makes one).",
+    ),
+    ForbiddenError: Problem(
+        403, "forbidden", "Forbidden", "Your key is good, but not for this user or this operation."
     ),
     NotFoundError: Problem(404, "not-found", "Not found", "It does not exist, or is not yours."),
     ConflictError: Problem(
@@ -267,6 +278,8 @@ def _path(loc: object) -> str:
 
 def _headers(error: Exception, problem: Problem) -> dict[str, str]:
     headers: dict[str, str] = {}
+    if isinstance(error, UnauthenticatedError):
+        headers["WWW-Authenticate"] = "Bearer"
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
     if isinstance(error, ProviderCircuitOpenError):
