@@ -57,6 +57,33 @@ _INSERTS: dict[str, list[str]] = {
            VALUES (:id, 'default', :user, 'service', NULL, :digest, 'ask_000000', NULL, NULL, :id,
              :written, NULL, NULL)""",
     ],
+    "0006": [
+        """INSERT INTO rate_limits (tenant, kind, name, period, whole_at, granted)
+           VALUES ('default', 'user', :user, 'minute', 1, 1)""",
+        """INSERT INTO budgets (id, tenant, kind, name, unit, period, amount, version, created_at,
+             updated_at)
+           VALUES (:id, 'default', 'user', :user, 'tokens', 'day', 1000, :id, :written,
+             :written)""",
+        """INSERT INTO budget_periods (budget_id, starts_at, tenant, reserved, spent, unknown)
+           VALUES (:id, :written, 'default', 0, 143, 0)""",
+        """INSERT INTO budget_reservations (attempt_id, budget_id, starts_at, tenant, amount,
+             is_charged)
+           VALUES (:id, :id, :written, 'default', 143, true)""",
+    ],
+    "0007": [
+        """INSERT INTO audit_events (id, at, tenant, action, outcome, user_id, key_id, request_id,
+             provider, model, tokens_in, tokens_out, cost, digest, about)
+           VALUES (:id, :written, 'default', 'analysis', 'ok', 'ann', NULL, NULL, 'openai', 'm',
+             120, 23, 213000000, NULL, NULL)""",
+        """INSERT INTO audit_seals (number, at, ids, highest, holes, total, leaves, root, previous,
+             hash)
+           VALUES (:id, :written, '', :id, '', 0, :key, :key, :key, :key)""",
+        """INSERT INTO usage_daily (tenant, user_id, day, key_id, provider, model, slot, calls,
+             failed, unpriced, tokens_in, tokens_out, cost, hits, collapsed, replays,
+             saved_unpriced, saved_tokens_in, saved_tokens_out, saved_cost)
+           VALUES ('default', :user, '2026-11-21', 0, 'openai', 'm', 0, 1, 0, 0, 120, 23, 213000000,
+             0, 0, 0, 0, 0, 0, 0)""",
+    ],
 }
 
 

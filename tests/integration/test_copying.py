@@ -3,15 +3,31 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Date,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    func,
+    select,
+)
 from typer.testing import CliRunner, Result
 
 from askonce.cli import app
 from askonce.core.ports import HistoryFilter
+from askonce.db import copy_progress
 from askonce.db.checksums import checksum
+from askonce.db.columns import UtcDateTime
 from askonce.db.copying import BATCH
 from askonce.db.database import SqlDatabase
 from askonce.db.liveness import LockedFiles
@@ -127,6 +143,45 @@ def test_a_copy_that_was_killed_goes_on_where_it_was(
     assert f"analyses: {BATCH} of " not in result.stderr
     assert f"analyses: {BATCH * 7 // 2 + 1} rows, the same" in result.stdout
     assert "not empty" in copy(target_url).stderr
+
+
+def test_rows_that_only_the_target_needs_stay_there(source: SqlDatabase, target_url: str) -> None:
+    without = SqlDatabase(str(source.url.render_as_string(hide_password=False)))
+    with without.transaction() as tx:
+        tx.connection.exec_driver_sql("DELETE FROM revisions WHERE name = 'preferences'")
+    without.close()
+
+    result = copy(target_url)
+
+    assert result.exit_code == 0, result.stderr
+    target = SqlDatabase(target_url)
+    with target.reading() as tx:
+        names = tx.connection.exec_driver_sql("SELECT name FROM revisions").scalars().all()
+    assert "preferences" in names
+    target.close()
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        (7,),
+        (b"\x00\xff",),
+        ("default", date(2026, 11, 21), datetime(2026, 11, 21, 10, 0, 0, 123456, tzinfo=UTC)),
+    ],
+)
+def test_every_kind_of_key_is_remembered(tmp_path: Path, last: tuple[object, ...]) -> None:
+    kinds = {int: Integer, bytes: LargeBinary, str: String, date: Date, datetime: UtcDateTime}
+    columns: list[Column[Any]] = [
+        Column(f"c{n}", kinds[type(part)], primary_key=True) for n, part in enumerate(last)
+    ]
+    table = Table("any", MetaData(), *columns)
+    database = SqlDatabase(f"sqlite:///{tmp_path / 'any.db'}")
+
+    with database.transaction() as tx:
+        copy_progress.begin(tx.connection, "source")
+        copy_progress.keep(tx.connection, table, copy_progress.Reached(last=last, rows=3))
+        assert copy_progress.reached(tx.connection, table).last == last
+    database.close()
 
 
 @pytest.mark.usefixtures("source")

@@ -13,8 +13,12 @@ _BITS = 256
 class Checksum:
     """How many rows, and the sum of their digests: the databases sort texts differently."""
 
-    rows: int
-    total: int
+    rows: int = 0
+    total: int = 0
+
+    def without(self, other: "Checksum") -> "Checksum":
+        """Return what it would be if the rows of `other` were not there."""
+        return Checksum(self.rows - other.rows, (self.total - other.total) % (1 << _BITS))
 
 
 def checksum(connection: Connection, table: Table) -> Checksum:

@@ -21,13 +21,16 @@ from sqlalchemy import (
     update,
 )
 
+from askonce.db.checksums import Checksum
+
 Key: TypeAlias = tuple[Any, ...]
 
 _TABLE = Table(
     "askonce_copying",
     MetaData(),
-    # Empty for the copy as a whole, whose `last` is the name of its source.
-    Column("name", String(64), primary_key=True),
+    # Empty for the copy as a whole, whose `last` is the name of its source; with a plus sign for
+    # the rows of a table that were there before it, whose `last` is the total of their checksum.
+    Column("name", String(65), primary_key=True),
     Column("last", Text, nullable=False),
     Column("rows", BigInteger, nullable=False),
 )
@@ -54,17 +57,26 @@ def source_of(connection: Connection) -> str:
     return str(found)
 
 
+def except_for(connection: Connection, table: Table, own: Checksum) -> None:
+    """Note that a table has rows of its own, which are no part of the copy."""
+    connection.execute(
+        insert(_TABLE).values(name=f"+{table.name}", last=str(own.total), rows=own.rows)
+    )
+
+
+def own_rows(connection: Connection, table: Table) -> Checksum:
+    """Return the checksum of the rows that are no part of the copy."""
+    statement = select(_TABLE).where(_TABLE.c.name == f"+{table.name}")
+    found = connection.execute(statement).one_or_none()
+    return Checksum() if found is None else Checksum(found.rows, int(found.last))
+
+
 def reached(connection: Connection, table: Table) -> Reached:
     """Return how far a table has come."""
     found = connection.execute(select(_TABLE).where(_TABLE.c.name == table.name)).one_or_none()
     if found is None:
         return Reached()
-    columns = table.primary_key.columns
-    parts = zip(json.loads(found.last), columns, strict=True)
-    return Reached(
-        last=tuple(_read(part, column.type.python_type) for part, column in parts),
-        rows=found.rows,
-    )
+    return Reached(last=tuple(_read(part) for part in json.loads(found.last)), rows=found.rows)
 
 
 def keep(connection: Connection, table: Table, now: Reached) -> None:
@@ -81,14 +93,23 @@ def end(connection: Connection) -> None:
 
 
 def _written(part: Any) -> Any:
-    if isinstance(part, bytes):
-        return part.hex()
-    return part.isoformat() if isinstance(part, date) else part
+    """Return what JSON can hold: a value that it knows, or one that says what it is."""
+    match part:
+        case bytes():
+            return {"bytes": part.hex()}
+        case datetime():
+            return {"datetime": part.isoformat()}
+        case date():
+            return {"date": part.isoformat()}
+    return part
 
 
-def _read(part: Any, kind: type) -> Any:
-    if kind is bytes:
-        return bytes.fromhex(part)
-    if kind in (date, datetime):
-        return kind.fromisoformat(part)
+def _read(part: Any) -> Any:
+    match part:
+        case {"bytes": written}:
+            return bytes.fromhex(written)
+        case {"datetime": written}:
+            return datetime.fromisoformat(written)
+        case {"date": written}:
+            return date.fromisoformat(written)
     return part
