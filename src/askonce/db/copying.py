@@ -5,7 +5,7 @@ that it tells of. Until all is through no askonce starts on the target: in the p
 stands that it is being copied.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ class Copied:
     is_verified: bool = False
 
 
-def copy(source: SqlDatabase, target: SqlDatabase, *, spool: Path) -> Iterator[Copied]:
+def copy(source: SqlDatabase, target: SqlDatabase, *, spool: Path) -> Generator[Copied, None, None]:
     """Copy all tables, telling after each batch; begun again after a crash, it goes on.
 
     Ids stay as they are. Words for full-text search are made anew by the target's own triggers.
