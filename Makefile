@@ -77,7 +77,7 @@ lock: $(BIN)/pip  ## Write the lock files anew; newest versions with ARGS=--upgr
 		&& "$$scratch/bin/pip" install --quiet --disable-pip-version-check "$$uv" \
 		&& export PATH="$$scratch/bin:$$PATH" \
 		&& $(LOCK) $(ARGS) --output-file requirements.lock >/dev/null \
-		&& $(LOCK) $(ARGS) --group dev --constraint requirements.lock \
+		&& $(LOCK) $(ARGS) --extra otel --group dev --constraint requirements.lock \
 			--output-file requirements-dev.lock >/dev/null
 
 build: dev-setup  ## Build the wheel and the source archive into dist/

@@ -95,7 +95,7 @@ class Servers:
     """Starts servers for one test, and ends them with it."""
 
     def __init__(self, folder: Path, stub: StubProvider) -> None:
-        self._folder = folder
+        self.folder = folder
         self._spool = folder / "spool"
         self._stub = stub
         self._started: list[Server] = []
@@ -121,8 +121,8 @@ class Servers:
         given = {name: str(value) for name, value in settings.items()}
         server = Server(
             list(command) or SERVE,
-            {**bare_environment(), "TMPDIR": str(self._folder), **given},
-            self._folder / f"server-{len(self._started)}",
+            {**bare_environment(), "TMPDIR": str(self.folder), **given},
+            self.folder / f"server-{len(self._started)}",
         )
         self._started.append(server)
         return server

@@ -105,6 +105,12 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=2000, ge=0, le=1_000_000)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "json", "text"] = "auto"
+    log_salt: Annotated[SecretStr, Field(min_length=16)] | None = None
+    traces: Literal["auto", "on", "off"] = "auto"
+    otlp_endpoint: BaseUrl | None = Field(
+        default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT"
+    )
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=0, le=65_535)
     workers: int = Field(default=1, ge=1, le=256)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 from askonce.config import Settings
 from askonce.core.addresses import is_loopback
@@ -51,7 +52,9 @@ from askonce.services.talks import Talks
 from askonce.services.turns import Turns
 from askonce.services.turnstile import Turnstile
 from askonce.services.watch import Watch
-from askonce.telemetry import log
+from askonce.telemetry import log, requests, traces
+from askonce.telemetry.meters import Level
+from askonce.telemetry.metrics import PrometheusMeters
 
 # Turns wait in them for short transactions, and for summaries, but not for replies.
 _TURN_THREADS = 32
@@ -63,8 +66,22 @@ def assemble(settings: Settings) -> tuple[http.Application, "Process"]:
     Raises:
         ConfigurationError: a setting cannot be followed.
     """
-    log.configure(settings.log_level)
+    _configure_telemetry(settings)
     return build(settings, providers=None, clock=SystemClock())
+
+
+def _configure_telemetry(settings: Settings) -> None:
+    """Have logs and traces made as the settings say.
+
+    Raises:
+        ConfigurationError: traces are wanted, and what they need is not installed.
+    """
+    log.configure(settings.log_level, settings.log_format)
+    salt = settings.log_salt
+    requests.salt(None if salt is None else salt.get_secret_value())
+    endpoint = settings.otlp_endpoint
+    if settings.traces == "on" or (settings.traces == "auto" and endpoint is not None):
+        traces.begin(endpoint)
 
 
 def migrate(settings: Settings) -> None:
@@ -74,7 +91,7 @@ def migrate(settings: Settings) -> None:
         ConfigurationError: the database URL is not one that can be used, or its schema is not.
         DatabaseUnavailableError: the database does not answer.
     """
-    log.configure(settings.log_level)
+    log.configure(settings.log_level, settings.log_format)
     database = SqlDatabase(settings.database_url, pool_size=1)
     try:
         _migration(settings)(database)
@@ -94,7 +111,7 @@ def keyring(settings: Settings) -> Iterator[Keys]:
         ConfigurationError: the database URL is not one that can be used.
         DatabaseUnavailableError: the database does not answer.
     """
-    log.configure(settings.log_level)
+    log.configure(settings.log_level, settings.log_format)
     database = SqlDatabase(settings.database_url, pool_size=1)
     try:
         migrating.upgrade(database)
@@ -111,7 +128,7 @@ def pruning(settings: Settings) -> Iterator[Retention]:
         ConfigurationError: there is no database of this version at the URL.
         DatabaseUnavailableError: the database does not answer.
     """
-    log.configure(settings.log_level)
+    log.configure(settings.log_level, settings.log_format)
     database = SqlDatabase(settings.database_url, pool_size=2)
     try:
         if not database.is_there() or not migrating.is_current(database):
@@ -158,8 +175,9 @@ class Process:
         self._default = default_provider(settings, self.providers)
         models = default_models(settings, self.providers)
         self._fallbacks = fallbacks(settings, models)
+        self.meters = PrometheusMeters(models.values())
         self.database = SqlDatabase(settings.database_url)
-        self.ledger = GroupCommitLedger(self.database)
+        self.ledger = GroupCommitLedger(self.database, meters=self.meters)
         self.liveness = LockedFiles(liveness_folder(self.database), owner)
         self.heartbeat = Heartbeat(self.ledger, owner=owner, seconds=settings.heartbeat)
         self.lane = Lane(slots=settings.max_calls, queue=settings.max_queue)
@@ -180,6 +198,7 @@ class Process:
             max_tries=settings.max_tries,
             clock=clock,
             random=random.SystemRandom(),
+            meters=self.meters,
         )
         cache_ttl = timedelta(seconds=settings.cache_ttl)
         spool = FileSpool(spool_folder(self.database, settings.spool))
@@ -204,8 +223,9 @@ class Process:
             spool=spool,
             recovery=self.recovery,
             commit_patience=settings.commit_patience,
+            meters=self.meters,
         )
-        flying = Flying(
+        self.flying = flying = Flying(
             ledger=self.ledger,
             leader=self.leader,
             watch=self.watch,
@@ -213,9 +233,14 @@ class Process:
             recovery=self.recovery,
             clock=clock,
             owner=owner,
+            meters=self.meters,
         )
         ask_once = AskOnce(
-            ledger=self.ledger, flying=flying, clock=clock, deadline_seconds=settings.deadline
+            ledger=self.ledger,
+            flying=flying,
+            clock=clock,
+            deadline_seconds=settings.deadline,
+            meters=self.meters,
         )
         self.sweep = Sweep(
             _retention(settings, self.database, clock),
@@ -285,6 +310,8 @@ class Process:
             ),
             preferences=self.preferences,
             health=self.health,
+            meters=self.meters,
+            metrics=self.meters.shown,
             clock=clock,
             provider=self._default,
             model=models[self._default],
@@ -293,10 +320,30 @@ class Process:
             start=self.start,
             stop=self.stop,
         )
+        self._watch_levels()
+
+    def _watch_levels(self) -> None:
+        """Have shown at /metrics what goes up and down here."""
+        for level, read in {
+            Level.FLIGHTS: self.flying.in_the_air,
+            Level.SLOTS_IN_USE: self.lane.in_use,
+            Level.SLOTS: self.lane.slots,
+            Level.WAITING: self.lane.waiting,
+            Level.LEDGER: self.ledger.waiting,
+            Level.CONNECTIONS: self.database.connections_in_use,
+            Level.MOST_CONNECTIONS: self.database.most_connections,
+            Level.PARKED: self.recovery.parked,
+        }.items():
+            self.meters.watch(level, read)
+        for name in self.providers:
+            self.meters.watch(
+                Level.CIRCUITS, partial(self.circuits.count_open, name), provider=name
+            )
 
     def start(self) -> None:
         """Migrate, look for what was left behind, then take requests."""
         self._migrate(self.database)
+        self.meters.start()
         self.recovery.start()
         self.access.start()
         self.preferences.start()
@@ -347,6 +394,8 @@ class Process:
                 close()
         self.liveness.close()
         self.database.close()
+        self.meters.close()
+        traces.drain()
         log.drain()
 
 

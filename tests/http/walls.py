@@ -105,6 +105,7 @@ MATRIX: dict[str, Row] = {
     "PUT /users/{user_id}/preferences": Row(reach=Reach.OF_USER, body={"model": "m"}),
     "GET /health": Row(reach=Reach.PUBLIC),
     "GET /ready": Row(reach=Reach.PUBLIC),
+    "GET /metrics": Row(reach=Reach.PUBLIC),
     "GET /openapi.json": Row(reach=Reach.PUBLIC),
     "GET /docs": Row(reach=Reach.PUBLIC),
     "GET /docs/static/docs.js": Row(reach=Reach.PUBLIC),

@@ -17,6 +17,7 @@ from askonce.services.heartbeat import Heartbeat
 from askonce.services.lane import Lane
 from askonce.services.recovery import Recovery
 from askonce.services.watch import Followed, Watch
+from askonce.telemetry.meters import UNMETERED
 from tests.simulation.database import SimulatedDatabase
 from tests.simulation.process import Process
 from tests.simulation.threads import Pulse, VirtualEvent, VirtualFuture, VirtualQueue
@@ -35,6 +36,7 @@ class SimulatedLedger(GroupCommitLedger):
         self._waiting = VirtualQueue(process)
         self._together = deque()
         self._alone = deque()
+        self._meters = UNMETERED
         process.spawn(self._run)
 
     def write(  # type: ignore[override]  # the ledger's own transactions are SqlTransactions

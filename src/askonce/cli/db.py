@@ -128,7 +128,7 @@ def chosen(*, must_exist: bool = False) -> Iterator["SqlDatabase"]:
 
     with told_in_one_line():
         settings: Settings = load_settings()
-        log.configure(settings.log_level)
+        log.configure(settings.log_level, settings.log_format)
         database = SqlDatabase(settings.database_url, pool_size=2)
         try:
             if must_exist and not database.is_there():

@@ -1,9 +1,13 @@
 """`askonce serve`: answers HTTP until it is told to stop."""
 
+import multiprocessing
 import os
 import resource
+import secrets
+import signal
 import socket
 import sys
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
 BACKLOG = 4096
 # Longer than load balancers and client pools keep idle connections, so that they close them first.
 KEEP_ALIVE_SECONDS = 75
+# A worker that is silent for so long hangs, and is replaced. In uvicorn's 5 s one that only has a
+# lot to do would be killed, with the calls that are being paid for.
+SILENCE_SECONDS = 30
 # What a last answer needs after its deadline to be committed and sent.
 GRACE_SECONDS = 10
 
@@ -32,6 +39,8 @@ def serve(
 ) -> None:
     """Serve over HTTP. Settings come from the environment and .env; options outrank them."""
     _outrank(ASKONCE_HOST=host, ASKONCE_PORT=port, ASKONCE_WORKERS=workers)
+    from askonce.telemetry.sharing import shared_by_workers
+
     with told_in_one_line():
         settings = _settings()
         _allow_many_connections()
@@ -39,7 +48,11 @@ def serve(
             _migrate(settings)
             has_keys = _has_keys(settings, listener)
             _welcome(settings, listener, has_keys=has_keys)
-            _serve(settings, listener)
+            if settings.log_salt is None:
+                # One for all workers: a user is the same one in the lines of each.
+                _outrank(ASKONCE_LOG_SALT=secrets.token_hex(16))
+            with shared_by_workers(settings.workers):
+                _serve(settings, listener)
 
 
 def _outrank(**options: str | int | None) -> None:
@@ -118,6 +131,8 @@ def _welcome(settings: "Settings", listener: socket.socket, *, has_keys: bool) -
 def _serve(settings: "Settings", listener: socket.socket) -> None:
     import uvicorn
 
+    from askonce.telemetry import log
+
     is_alone = settings.workers == 1
     config = uvicorn.Config(
         f"askonce.cli.serve:{'app_of_only_process' if is_alone else 'app_of_worker'}",
@@ -135,19 +150,30 @@ def _serve(settings: "Settings", listener: socket.socket) -> None:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(_grace(settings)),
+        timeout_worker_healthcheck=SILENCE_SECONDS,
     )
     with suppress(KeyboardInterrupt):
         if is_alone:
             uvicorn.Server(config).run(sockets=[listener])
         else:
+            log.configure(settings.log_level, settings.log_format)
             _supervise(config, listener)
+            log.drain()
 
 
 def _supervise(config: "Config", listener: socket.socket) -> None:
     from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
+    from askonce.telemetry import log
+
     class Supervisor(Multiprocess):
+        def keep_subprocess_alive(self) -> None:
+            for worker in self.processes:
+                if worker.exitcode is not None:
+                    log.error("worker_died", worker=worker.pid, exit_code=worker.exitcode)
+            super().keep_subprocess_alive()
+
         def terminate_all(self) -> None:
             # Ours is open still when the last worker has closed its own: clients would hang in it.
             listener.close()
@@ -173,10 +199,25 @@ def app_of_worker() -> object:
     from uvicorn.config import STARTUP_FAILURE
 
     try:
-        return _app(is_alone=False)
+        app = _app(is_alone=False)
+        _end_with_supervisor()
+        return app
     except AskonceError as error:
         typer.echo(f"askonce: {error}", err=True)
         sys.exit(STARTUP_FAILURE)
+
+
+def _end_with_supervisor() -> None:
+    """End as SIGTERM says where the supervisor was killed: the port must be free for the next."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is None:
+        return
+
+    def wait() -> None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="supervisor", daemon=True).start()
 
 
 def _app(*, is_alone: bool) -> object:

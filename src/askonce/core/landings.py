@@ -1,7 +1,7 @@
 """What comes out of asking: for the flight, and for each of those who asked."""
 
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
@@ -35,6 +35,18 @@ class Way(Enum):
     REPLAY = "replay"
 
 
+@dataclass(slots=True)
+class Phases:
+    """Where the time of a question went, in seconds; what is still going on has not been added."""
+
+    # For a slot to make a call in.
+    queue: float = 0.0
+    # For the calls, with the waits between their tries.
+    provider: float = 0.0
+    # For commits.
+    ledger: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boarded:
     """A request on its way: its outcome to come, and what is said meanwhile.
@@ -49,13 +61,17 @@ class Boarded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One request's outcome. `stored_at` and `expires_at` are those of the entry that was hit."""
+    """One request's outcome. `stored_at` and `expires_at` are those of the entry that was hit.
+
+    `phases` are those of the flight that brought the answer, if there was one.
+    """
 
     given: Analysis | Message
     way: Way
     is_kept: bool = False
     stored_at: datetime | None = None
     expires_at: datetime | None = None
+    phases: Phases | None = field(default=None, compare=False)
 
     @property
     def analysis(self) -> Analysis:

@@ -1,11 +1,12 @@
 """A provider call that is to be made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from askonce.core.access import Asker
 from askonce.core.answers import Answer
 from askonce.core.clock import Deadline
 from askonce.core.flights import Lease
+from askonce.core.landings import Phases
 from askonce.core.questions import Question
 from askonce.core.tapes import Tape
 
@@ -26,3 +27,4 @@ class Order:
     tape: Tape | None = None
     # An answer that was paid for before, but did not fit the schema.
     spent: Answer | None = None
+    phases: Phases = field(default_factory=Phases, compare=False)

@@ -177,6 +177,11 @@ class SqlDatabase:
         checked_out: int = self.engine.pool.checkedout()  # type: ignore[attr-defined]
         return checked_out - len(self._idle_writers)
 
+    def most_connections(self) -> int:
+        """Return how many connections there can be."""
+        size: int = self.engine.pool.size()  # type: ignore[attr-defined]
+        return size
+
     def close(self) -> None:
         for _, connection in self._idle_writers:
             connection.close()

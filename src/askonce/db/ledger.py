@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from askonce.core.errors import DatabaseUnavailableError, OverloadedError
 from askonce.db.database import SqlDatabase, SqlTransaction
+from askonce.telemetry.meters import UNMETERED, Meters
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -41,12 +42,14 @@ class _Entry:
     item: Any
     key: bytes = b""
     future: "Future[Any]" = field(default_factory=Future)
+    since: float = field(default_factory=time.perf_counter)
 
 
 class GroupCommitLedger:
     """Runs works in batches on its own thread, until it is closed."""
 
-    def __init__(self, database: SqlDatabase) -> None:
+    def __init__(self, database: SqlDatabase, *, meters: Meters = UNMETERED) -> None:
+        self._meters = meters
         self._database = database
         self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         # What has come, but is in no batch yet; only the ledger's thread changes these.
@@ -79,13 +82,17 @@ class GroupCommitLedger:
         """
         return self._put(_Entry(together, item))
 
+    def waiting(self) -> int:
+        """Return how many works wait for a batch."""
+        return self._waiting.qsize() + len(self._together) + len(self._alone)
+
     def close(self) -> None:
         """Write what waits, then stop."""
         self._waiting.put(None)
         self._thread.join()
 
     def _put(self, entry: _Entry) -> "Future[Any]":
-        if self._waiting.qsize() + len(self._together) + len(self._alone) >= _MAX_WAITING:
+        if self.waiting() >= _MAX_WAITING:
             raise OverloadedError
         self._waiting.put(entry)
         return entry.future
@@ -120,8 +127,12 @@ class GroupCommitLedger:
             with self._database.transaction() as tx:
                 done = _run_all(tx, batch)
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the work
+            if isinstance(error, DatabaseUnavailableError):
+                self._meters.batch_failed()
             self._commit_apart(batch, error)
             return
+        oldest = min(entry.since for entry in batch)
+        self._meters.batch_committed(len(batch), time.perf_counter() - oldest)
         for entry, result in done:
             entry.future.set_result(result)
 
@@ -132,7 +143,8 @@ class GroupCommitLedger:
             return
         is_away = isinstance(error, DatabaseUnavailableError)
         if is_away:
-            with suppress(DatabaseUnavailableError):
+            # Whatever it says: without this thread nothing would ever be written again.
+            with suppress(Exception):
                 self._database.ping()
                 is_away = False
         until = time.clock_gettime(time.CLOCK_MONOTONIC) + _APART_SECONDS

@@ -14,6 +14,7 @@ from askonce.core.errors import ForbiddenError
 from askonce.http.authentication import Authentication
 from askonce.http.errors import request_id_of
 from askonce.http.problems import problems
+from askonce.telemetry import requests
 
 _SCHEMES: dict[str, Any] = {
     "bearer": {
@@ -43,6 +44,7 @@ async def any_caller(request: Request) -> Caller:
     authentication: Authentication = request.app.state.authentication
     caller = authentication.caller(request.scope["headers"], request_id_of(request))
     user_id = request.path_params.get("user_id")
+    requests.tell_of_caller(caller, user_id)
     if user_id is not None and not caller.reaches(user_id):
         raise ForbiddenError
     return caller

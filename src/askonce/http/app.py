@@ -1,6 +1,7 @@
 """Puts the routes together."""
 
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from fastapi import FastAPI
 
 from askonce import __version__
 from askonce.core.clock import Clock
-from askonce.http import analyses, errors, health, history, preferences, sessions, turns
+from askonce.http import analyses, errors, health, history, metrics, preferences, sessions, turns
 from askonce.http.access import guard
 from askonce.http.asking import Asking
 from askonce.http.authentication import Authentication
@@ -25,6 +26,7 @@ from askonce.services.health import Health
 from askonce.services.preferences import Preferences
 from askonce.services.summaries import Summaries
 from askonce.services.turns import Turns
+from askonce.telemetry.meters import Meters
 
 _DESCRIPTION = """
 A text goes in, a model's answer comes out, and the same question is not paid for twice within
@@ -51,6 +53,8 @@ class Parts:
     summaries: Summaries
     preferences: Preferences
     health: Health
+    meters: Meters
+    metrics: Callable[[], "Future[bytes]"]
     clock: Clock
     provider: str
     model: str
@@ -83,10 +87,11 @@ def create(parts: Parts) -> Application:
     health.add_routes(
         app, parts.health, provider=parts.provider, model=parts.model, is_ready=parts.door.is_open
     )
+    metrics.add_routes(app, parts.metrics)
     add_docs(app)
     authentication = Authentication(parts.access)
     guard(app, authentication, files=[*paths(), str(app.openapi_url)])
-    edge = RequestEdge(app, new_id=parts.new_id, door=parts.door)
+    edge = RequestEdge(app, new_id=parts.new_id, door=parts.door, meters=parts.meters)
     return FastLane(
         edge,
         authentication=authentication,

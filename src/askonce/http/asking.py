@@ -1,5 +1,6 @@
 """Asks a question for a request, however the request was read."""
 
+import time
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from askonce.http.arrivals import Arrivals
 from askonce.http.middleware import Headers
 from askonce.services.ask_once import AskOnce
 from askonce.services.giving import Given
+from askonce.telemetry import requests, traces
 
 T = TypeVar("T")
 
@@ -88,7 +90,7 @@ class Asking:
         """Return the answer; raises what went wrong, as `boarded` and `arrived` do."""
         given = await self._recalled(request)
         if isinstance(given, Asked):
-            return given
+            return self._ask_once.counted(given)
         return await self.arrived(self._ask_once.board_given(request, given))
 
     async def arrived(self, boarded: Boarded) -> Asked:
@@ -97,6 +99,7 @@ class Asking:
 
     def headers(self, asked: Asked) -> Headers:
         """Return the headers that say where an answer came from (RFC 9211)."""
+        requests.tell(requests.of_asked(asked))
         if asked.way is Way.REPLAY:
             return [(b"idempotent-replayed", b"true")]
         if asked.stored_at is None or asked.expires_at is None:
@@ -122,7 +125,19 @@ class Asking:
         return await self._arrivals.of(future)
 
     async def _recalled(self, request: Request) -> Given:
+        started = time.perf_counter()
+        asker = request.asker
         try:
-            return await self._arrivals.of(self._ask_once.recall(request), seconds=_LOOK_UP_SECONDS)
+            with traces.step("recall"):
+                recalled = self._ask_once.recall(request)
+                return await self._arrivals.of(recalled, seconds=_LOOK_UP_SECONDS)
         except TimeoutError:
             raise DatabaseUnavailableError from None
+        finally:
+            requests.tell(
+                {
+                    "tenant": asker.tenant,
+                    "user": requests.digest(asker.tenant, asker.user_id),
+                    "ms_ledger": requests.milliseconds(time.perf_counter() - started),
+                }
+            )

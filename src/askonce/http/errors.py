@@ -36,7 +36,7 @@ from askonce.core.errors import (
     UnknownProviderError,
     UnsupportedMediaTypeError,
 )
-from askonce.telemetry import log
+from askonce.telemetry import log, requests
 
 MEDIA_TYPE = "application/problem+json"
 _LONGEST_FIELD = 200
@@ -240,6 +240,7 @@ def written(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return a problem as a response."""
+    requests.tell({"problem": problem.type})
     body: dict[str, object] = {
         "type": problem.type,
         "title": problem.title,

@@ -27,6 +27,7 @@ from askonce.http.middleware import Headers, RequestEdge
 from askonce.http.shown import written
 from askonce.services.analyses import Analyses
 from askonce.services.preferences import Preferences
+from askonce.telemetry import requests, traces
 
 _PATH = re.compile(r"/analyze/([A-Za-z0-9._@:+-]{1,128})")
 # With one of these a request says more than its body does.
@@ -79,12 +80,20 @@ class FastLane:
         if request is None:
             await self.edge(scope, _again(message, receive), send)
             return
-        with self.edge.door:
-            status, headers, body = await self._answer(request, request_id)
+        with self.edge.door, traces.serving("POST", scope["headers"]) as span:
+            status, headers, body, facts = await self._answer(request, request_id)
             start = {"type": "http.response.start", "status": status, "headers": headers}
             await send(start | {"headers": self.edge.marked(headers, request_id)})
             await send({"type": "http.response.body", "body": body})
-            self.edge.note("POST", PATH, status, request_id, started)
+            self.edge.note(
+                method="POST",
+                route=PATH,
+                status=status,
+                request_id=request_id,
+                started=started,
+                facts=facts,
+            )
+            span.answer(status, PATH)
 
     def _caller(self, scope: Scope, user_id: str, request_id: str) -> Caller | None:
         """Return who is asking for a user; None for one who may not."""
@@ -119,18 +128,18 @@ class FastLane:
         except (ValidationError, AskonceError):
             return None
 
-    async def _answer(self, request: Request, request_id: str) -> tuple[int, Headers, bytes]:
+    async def _answer(
+        self, request: Request, request_id: str
+    ) -> tuple[int, Headers, bytes, requests.Facts]:
+        facts = requests.begin()
         try:
             asked = await self._asking.asked(request)
         except Exception as error:  # noqa: BLE001 - one table says what a client sees of it
             problem = errors.of_error(error, request_id)
-            return problem.status_code, problem.raw_headers, bytes(problem.body)
+            return problem.status_code, problem.raw_headers, bytes(problem.body), facts
         body = written(asked.analysis)
-        return (
-            200,
-            [*_JSON, (b"content-length", b"%d" % len(body)), *self._asking.headers(asked)],
-            body,
-        )
+        headers = [*_JSON, (b"content-length", b"%d" % len(body)), *self._asking.headers(asked)]
+        return 200, headers, body, facts
 
 
 def _user_who_asks_plainly(scope: Scope) -> str | None:

@@ -9,7 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from askonce.core.errors import NotReadyError, TooLargeError
 from askonce.http import errors
 from askonce.services.door import Door
-from askonce.telemetry import log
+from askonce.telemetry import log, requests, traces
+from askonce.telemetry.meters import UNMETERED, Meters
+from askonce.telemetry.spans import Span
 
 MAX_BODY_BYTES = 1024 * 1024
 # What begins no work that would have to be finished: a process that ends still answers it.
@@ -34,7 +36,15 @@ Headers = Sequence[tuple[bytes, bytes]]
 class RequestEdge:
     """What every request passes, in plain ASGI: BaseHTTPMiddleware costs half a millisecond."""
 
-    def __init__(self, app: ASGIApp, *, new_id: Callable[[], str], door: Door) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        new_id: Callable[[], str],
+        door: Door,
+        meters: Meters = UNMETERED,
+    ) -> None:
+        self._meters = meters
         self.app = app
         self._new_id = new_id
         self.door = door
@@ -44,8 +54,8 @@ class RequestEdge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        with self.door:
-            await self._serve(scope, receive, send)
+        with self.door, traces.serving(scope["method"], scope["headers"]) as span:
+            await self._serve(scope, receive, send, span)
 
     def request_id(self, headers: Headers) -> str:
         """Return the id that the client gave this request where it is sane, else a new one."""
@@ -65,22 +75,36 @@ class RequestEdge:
         return marked
 
     def note(
-        self, method: str, route: str | None, status: int, request_id: str, started: float
+        self,
+        *,
+        method: str,
+        route: str | None,
+        status: int,
+        request_id: str,
+        started: float,
+        facts: requests.Facts,
     ) -> None:
-        """Log an answer; `started` is what time.perf_counter() gave when it was asked for."""
+        """Log and count an answer; `started` is what time.perf_counter() gave at its beginning."""
+        seconds = time.perf_counter() - started
+        self._meters.request_served(method, route, status, seconds)
+        trace_id = traces.current_id()
+        if trace_id is not None:
+            facts["trace_id"] = trace_id
         log.info_often(
             "request_served",
             request_id=request_id,
             method=method,
             route=route,
             status=status,
-            ms=round((time.perf_counter() - started) * 1000, 1),
+            ms=requests.milliseconds(seconds),
+            **facts,
         )
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, span: Span) -> None:
         started = time.perf_counter()
         request_id = self.request_id(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
+        facts = requests.begin()
         status = 0
         is_over = False
 
@@ -110,7 +134,15 @@ class RequestEdge:
                 await errors.written(errors.INTERNAL, request_id)(scope, receive, send_marked)
         finally:
             path = getattr(scope.get("route"), "path", None)
-            self.note(scope["method"], path, status, request_id, started)
+            self.note(
+                method=scope["method"],
+                route=path,
+                status=status,
+                request_id=request_id,
+                started=started,
+                facts=facts,
+            )
+            span.answer(status, path)
 
 
 def _declares_too_much(headers: Headers) -> bool:

@@ -14,11 +14,14 @@ from typing import TypeVar
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
+from askonce.core.landings import Asked
 from askonce.core.tapes import Tape
 from askonce.http import errors
 from askonce.http.middleware import Headers
+from askonce.services.turns import Took
+from askonce.telemetry import requests
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Asked | Took)
 
 MEDIA_TYPE = "text/event-stream"
 # Proxies drop a connection on which nothing was said for half a minute or a minute.
@@ -86,6 +89,7 @@ async def _events(
     except Exception as error:  # noqa: BLE001 - the answer has begun, so the error is an event
         yield _event("error", bytes(errors.of_error(error, request_id).body).decode())
         return
+    requests.tell(requests.of_asked(came.asked if isinstance(came, Took) else came))
     if is_blank and said(came):
         yield _delta(said(came))
     yield _event("done", shown(came))

@@ -24,6 +24,8 @@ from askonce.core.ports import Journal, Provider
 from askonce.core.questions import Question
 from askonce.providers.circuit import Circuits
 from askonce.providers.failures import cut
+from askonce.providers.telling import Call, told
+from askonce.telemetry.meters import UNMETERED, Meters
 
 FIRST_WAIT_SECONDS: Final = 0.5
 LONGEST_WAIT_SECONDS: Final = 8.0
@@ -47,7 +49,9 @@ class ProviderChain:
         max_tries: int,
         clock: Clock,
         random: random.Random,
+        meters: Meters = UNMETERED,
     ) -> None:
+        self._meters = meters
         self._providers = dict(providers)
         self._fallbacks = dict(fallbacks)
         self._circuits = circuits
@@ -146,6 +150,8 @@ class ProviderChain:
             deadline=deadline,
             journal=journal,
             circuits=self._circuits,
+            clock=self._clock,
+            meters=self._meters,
         )
 
     def _retried(self, tries: "_Tries", once: Callable[[], T], *, is_last: bool) -> T:
@@ -204,12 +210,15 @@ class _Tries:
     deadline: Deadline
     journal: Journal
     circuits: Circuits
+    clock: Clock
+    meters: Meters
     failure: ProviderUnavailableError | None = field(default=None, init=False)
     _may_be_paid: bool = field(default=False, init=False)
 
     def once(self) -> Answer:
-        with self._call():
-            return self.provider.complete(self.question, self.deadline)
+        with self._call() as call:
+            call.answer = self.provider.complete(self.question, self.deadline)
+            return call.answer
 
     def begun(self) -> tuple[Delta | Finished, Generator[Delta | Finished, None, None]]:
         """Return the first event of a stream, and the others to come."""
@@ -240,10 +249,11 @@ class _Tries:
     def _events(self) -> Generator[Delta | Finished, None, None]:
         blank = ""
         has_begun = False
-        with self._call():
+        with self._call() as call:
             for event in self.provider.stream(self.question, self.deadline):
                 if isinstance(event, Finished):
                     finished = event
+                    call.answer = event.answer
                     break
                 # Held back until the first word: an answer of blanks alone is worth another try.
                 if has_begun or event.text.strip():
@@ -257,13 +267,14 @@ class _Tries:
         yield finished
 
     @contextmanager
-    def _call(self) -> Iterator[None]:
+    def _call(self) -> Iterator[Call]:
         """Make a call in the block: let through before it, in the journal before it and after."""
         name, model = self.provider.name, self.question.model
         with self.circuits.call(name, model):
             self.journal.open(name, model)
             try:
-                yield
+                with told(name, self.question, clock=self.clock, meters=self.meters) as call:
+                    yield call
             except ProviderError as error:
                 if isinstance(error, ProviderUnavailableError):
                     self.failure = error

@@ -93,6 +93,10 @@ class Circuits:
                 if circuit.closed_again_at is not None
             ]
 
+    def count_open(self, provider: str) -> int:
+        """Return how many models of a provider are being left alone."""
+        return sum(circuit.provider == provider for circuit in self.open_now())
+
     def _let_through(self, provider: str, model: str) -> object:
         this = object()
         with self._lock:

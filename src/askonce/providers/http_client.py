@@ -12,6 +12,7 @@ import httpcore2
 import httpx2
 
 from askonce.providers.wire import aside, current_deadline, current_most_bytes
+from askonce.telemetry import traces
 
 # One write is not interrupted by the deadline, so it must not take long on a slow line.
 _WRITE_BYTES = 16 * 1024
@@ -29,7 +30,7 @@ def bounded_client(build: Callable[..., httpx2.Client], tls: ssl.SSLContext) -> 
         verify=tls,
         # A kilobyte that was compressed can be a megabyte in memory.
         headers={"accept-encoding": "identity"},
-        event_hooks={"response": [_bound]},
+        event_hooks={"request": [_traced], "response": [_bound]},
     )
     # httpx2 has no public door to a transport's network backend (2.16); it fails loudly when moved.
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
@@ -40,6 +41,10 @@ def bounded_client(build: Callable[..., httpx2.Client], tls: ssl.SSLContext) -> 
         pool = transport._pool  # noqa: SLF001
         pool._network_backend = PunctualBackend(pool._network_backend)  # noqa: SLF001
     return client
+
+
+def _traced(request: httpx2.Request) -> None:
+    request.headers.update(traces.outgoing())
 
 
 def _bound(response: httpx2.Response) -> None:

@@ -6,24 +6,35 @@ connection of their own.
 """
 
 from concurrent.futures import Future
+from dataclasses import replace
 
 from askonce.core.caching import CacheRules
 from askonce.core.clock import Clock, Deadline
 from askonce.core.errors import NotCachedError
+from askonce.core.idempotency import Repeat
 from askonce.core.landings import Asked, Boarded, Landed, Way
 from askonce.core.ports import Gift, Ledger
 from askonce.core.requests import Request
 from askonce.services.flying import Flight, Flying
 from askonce.services.futures import already, then
 from askonce.services.giving import Given, Giver, outcome, replay
+from askonce.telemetry import traces
+from askonce.telemetry.meters import UNMETERED, Meters
 
 
 class AskOnce:
     """What all features go through when they need an answer."""
 
     def __init__(
-        self, *, ledger: Ledger, flying: Flying, clock: Clock, deadline_seconds: float
+        self,
+        *,
+        ledger: Ledger,
+        flying: Flying,
+        clock: Clock,
+        deadline_seconds: float,
+        meters: Meters = UNMETERED,
     ) -> None:
+        self._meters = meters
         self._ledger = ledger
         self._giver = Giver(clock)
         self._flying = flying
@@ -45,7 +56,8 @@ class AskOnce:
         It raises `NotCachedError`, `IdempotencyMismatchError`, `DeletedError` or
         `DatabaseUnavailableError`; what goes wrong later is raised by `Boarded.asked`.
         """
-        return then(self.recall(request), lambda given: already(self.board_given(request, given)))
+        board = traces.here()(lambda given: already(self.board_given(request, given)))
+        return then(self.recall(request), board)
 
     def recall(self, request: Request) -> "Future[Given]":
         """Return what can be given without a call, by `board_given` or by who knows better.
@@ -66,11 +78,16 @@ class AskOnce:
             IdempotencyMismatchError, DeletedError: its key cannot be used.
         """
         if given is not None:
-            asked = outcome(given)
+            asked = self.counted(outcome(given))
             return Boarded(asked=already(asked), way=asked.way)
         if request.rules.only_if_cached:
             raise NotCachedError
         return self._fly(request)
+
+    def counted(self, asked: Asked) -> Asked:
+        """Count what was given, once, and return it."""
+        self._meters.answered(asked)
+        return asked
 
     def _fly(self, request: Request) -> Boarded:
         key = request.asker.key
@@ -92,16 +109,21 @@ class AskOnce:
         is_first = boarded is flight
         way = _way_of_first(request.rules) if is_first else Way.COLLAPSED
 
+        def came(given: Asked | Repeat) -> Asked:
+            return self.counted(replace(outcome(given), phases=boarded.phases))
+
         def disembark(landed: Landed | None) -> "Future[Asked]":
             if landed is None:
                 return self.ask(request)
             if is_first and landed.paid is not None:
-                paid = Asked(given=landed.paid, way=way, is_kept=landed.is_kept)
-                return already(paid)
+                paid = Asked(
+                    given=landed.paid, way=way, is_kept=landed.is_kept, phases=boarded.phases
+                )
+                return already(self.counted(paid))
             gift = Gift(landed.answer_id, request.asker)
             shared = self._ledger.write_together(self._giver.share, gift)
             # None: the answer was deleted between its landing and our row.
-            return then(shared, lambda g: self.ask(request) if g is None else already(outcome(g)))
+            return then(shared, lambda g: self.ask(request) if g is None else already(came(g)))
 
         return Boarded(asked=then(boarded.landing, disembark), way=way, tape=boarded.tape)
 

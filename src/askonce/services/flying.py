@@ -15,7 +15,7 @@ from askonce.core.caching import Accepted
 from askonce.core.clock import Clock, Deadline
 from askonce.core.errors import LeaseLostError, OverloadedError, ProviderExhaustedError
 from askonce.core.flights import FlightState, Lease, Seen
-from askonce.core.landings import Landed
+from askonce.core.landings import Landed, Phases
 from askonce.core.orders import Order
 from askonce.core.ports import Ledger, Transaction
 from askonce.core.questions import Question
@@ -25,6 +25,8 @@ from askonce.services.lane import Lane
 from askonce.services.leading import Leader
 from askonce.services.recovery import Recovery
 from askonce.services.watch import Followed, News, Watch
+from askonce.telemetry import traces
+from askonce.telemetry.meters import UNMETERED, Meters
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +45,8 @@ class Flight:
     is_streamed: bool
     is_kept: bool
     tape: Tape = field(default_factory=Tape)
+    phases: Phases = field(default_factory=Phases)
+    traced: Callable[[Callable[[], None]], Callable[[], None]] = field(default_factory=traces.here)
     landing: "Future[Landed | None]" = field(default_factory=Future)
 
 
@@ -63,7 +67,9 @@ class Flying:
         recovery: Recovery,
         clock: Clock,
         owner: str,
+        meters: Meters = UNMETERED,
     ) -> None:
+        self._meters = meters
         self._ledger = ledger
         self._leader = leader
         self._watch = watch
@@ -100,15 +106,19 @@ class Flying:
 
     def _in_lane(self, flight: Flight, step: Callable[[], None]) -> None:
         """Take a step of a flight in a thread of the slow lane; whatever it raises, lands."""
+        submitted = self._clock.monotonic()
 
         def guarded() -> None:
+            waited = self._clock.monotonic() - submitted
+            flight.phases.queue += waited
+            self._meters.slot_taken(waited)
             try:
                 step()
             except BaseException as error:  # noqa: BLE001 - it belongs to all who wait
                 self._land(flight, error)
 
         try:
-            self._lane.submit(guarded)
+            self._lane.submit(flight.traced(guarded))
         except OverloadedError as error:
             self._land(flight, error)
 
@@ -132,8 +142,11 @@ class Flying:
                 raise _AnsweredMeanwhileError
             return self._ordered(tx, flight, lease)
 
+        asked_at = self._clock.monotonic()
         try:
-            claimed = self._ledger.write(claim, key=flight.fingerprint).result()
+            with traces.step("claim"):
+                claimed = self._ledger.write(claim, key=flight.fingerprint).result()
+            flight.phases.ledger += self._clock.monotonic() - asked_at
         except _AnsweredMeanwhileError:
             self._land(flight, None)
             return
@@ -180,6 +193,7 @@ class Flying:
             is_kept=flight.is_kept,
             deadline=flight.deadline,
             tape=flight.tape if flight.is_streamed else None,
+            phases=flight.phases,
         )
 
     def _lead(self, flight: Flight, order: Order, attempt_id: int) -> None:

@@ -50,6 +50,18 @@ class Lane:
         """Return whether no call is running or waiting."""
         return self._busy == 0
 
+    def slots(self) -> int:
+        """Return how many calls can run at once."""
+        return len(self._threads)
+
+    def in_use(self) -> int:
+        """Return how many calls are running."""
+        return min(self._busy, len(self._threads))
+
+    def waiting(self) -> int:
+        """Return how many calls wait for a slot."""
+        return self._busy - self.in_use()
+
     def close(self) -> None:
         """Wait for the calls that were taken on: they are being paid for."""
         with self._lock:

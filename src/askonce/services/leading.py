@@ -28,7 +28,8 @@ from askonce.services.heartbeat import Heartbeat
 from askonce.services.keeping import keep, refuse
 from askonce.services.recovery import Recovery
 from askonce.services.repair import asked_again, mended
-from askonce.telemetry import log
+from askonce.telemetry import log, traces
+from askonce.telemetry.meters import UNMETERED, Meters
 
 T = TypeVar("T")
 
@@ -51,7 +52,9 @@ class Leader:
         spool: Spool,
         recovery: Recovery,
         commit_patience: float,
+        meters: Meters = UNMETERED,
     ) -> None:
+        self._meters = meters
         self._chain = chain
         self._ledger = ledger
         self._heartbeat = heartbeat
@@ -96,6 +99,7 @@ class Leader:
         journal = LedgerJournal(self, order, attempt_id)
         if order.has_lease:
             self._heartbeat.start(order.lease.fingerprint)
+        began = self._clock.monotonic()
         try:
             # No transaction is open here: a slow provider must not hold a connection.
             answer = self._answer(order, journal)
@@ -103,7 +107,11 @@ class Leader:
             if fitting is None:
                 fitting = self._second_answer(order, journal, answer)
                 order = replace(order, spent=answer)
-            return self._keep(order, journal, fitting)
+            answered = self._clock.monotonic()
+            order.phases.provider += answered - began
+            landed = self._keep(order, journal, fitting)
+            order.phases.ledger += self._clock.monotonic() - answered
+            return landed
         except ProviderError as error:
             self._end(order, error)
             raise
@@ -117,6 +125,7 @@ class Leader:
             # A call outside the cache must not silence the flight of the same question.
             if order.has_lease:
                 self._heartbeat.stop(order.lease.fingerprint)
+            self._meters.question_ended(journal.calls)
 
     def settle(self, order: Order, attempt_id: int, outcome: Outcome, reason: str) -> None:
         """Write that a call gave nothing; where that cannot be written now, it will be."""
@@ -177,10 +186,11 @@ class Leader:
 
     def _keep(self, order: Order, journal: "LedgerJournal", answer: Answer) -> Landed | None:
         purchase = self._purchase(order, journal, answer)
-        landed = self._commit(
-            purchase,
-            lambda tx: keep(tx, purchase, cache_ttl=self._cache_ttl, now=self._clock.now()),
-        )
+        with traces.step("keep"):
+            landed = self._commit(
+                purchase,
+                lambda tx: keep(tx, purchase, cache_ttl=self._cache_ttl, now=self._clock.now()),
+            )
         log.info(
             "answer_kept",
             provider=answer.provider,
@@ -233,7 +243,12 @@ class Leader:
             wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
 
     def _end(self, order: Order, error: ProviderError) -> None:
-        log.warning("provider_gave_up", provider=error.provider, reason=error.reason)
+        log.warning(
+            "provider_gave_up",
+            request_id=order.asker.request_id,
+            provider=error.provider,
+            reason=error.reason,
+        )
         if not order.has_lease:
             return
 

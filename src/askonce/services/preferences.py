@@ -87,11 +87,18 @@ class Preferences:
         return wishes
 
     def _run(self) -> None:
+        is_well = True
         while not self._is_over.wait(_ROUND_SECONDS):
             try:
                 self._refresh()
             except Exception as error:  # noqa: BLE001 - without this thread nothing would be noticed
-                log.warning("preferences_not_refreshed", error=type(error).__name__)
+                if is_well:
+                    log.warning("preferences_not_refreshed", error=type(error).__name__)
+                is_well = False
+            else:
+                if not is_well:
+                    log.info("preferences_refreshed")
+                is_well = True
 
     def _refresh(self) -> None:
         with self._database.reading() as tx:

@@ -67,6 +67,10 @@ class Recovery:
         self._parked[purchase.attempt_id] = purchase
         self._has_news.set()
 
+    def parked(self) -> int:
+        """Return how many answers of this process wait for the database."""
+        return len(self._parked)
+
     def settle_later(self, work: Callable[[Transaction], object]) -> None:
         """Write how a call of this process ended, as soon as the database can be written again."""
         self._unsettled.append(work)
@@ -89,8 +93,11 @@ class Recovery:
             has_own = self._parked or self._unsettled
             self._has_news.wait(_RETRY_SECONDS if has_own else _ROUND_SECONDS)
             self._has_news.clear()
-            if not self._is_closing:
-                self._look_around()
+            try:
+                if not self._is_closing:
+                    self._look_around()
+            except Exception as error:  # noqa: BLE001 - without this thread nothing would come home
+                log.error("recovery_failed", error=type(error).__name__)
 
     def _look_around(self) -> None:
         # A database that is away will be asked again, soon enough.

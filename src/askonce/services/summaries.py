@@ -17,6 +17,7 @@ from askonce.services.futures import already
 from askonce.services.giving import Given, outcome
 from askonce.services.lane import Lane
 from askonce.services.talks import Talks
+from askonce.telemetry import traces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ class Summaries:
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
                 boarding.set_exception(error)
 
-        self._lane.submit(step)
+        self._lane.submit(traces.here()(step))
         return boarding
 
     def _boarded(self, wanted: Summarising) -> Boarded:
@@ -75,7 +76,7 @@ class Summaries:
         if session.messages == 0:
             raise InvalidFieldsError(FieldError("messages", "there is nothing to summarise yet"))
         if given is not None:
-            asked = outcome(given)
+            asked = self._ask_once.counted(outcome(given))
             return Boarded(asked=already(asked), way=asked.way)
         request = self._contexts.summary(
             self._talks.of(wanted.caller, session, wanted.rules),

@@ -26,6 +26,7 @@ from askonce.services.giving import outcome
 from askonce.services.lane import Lane
 from askonce.services.talks import Talk, Talks
 from askonce.services.turnstile import Turnstile
+from askonce.telemetry import traces
 
 # A model whose tokeniser makes so much more of a text than we think is asked a few times.
 _MOST_SHRINKS = 3
@@ -78,6 +79,7 @@ class _Turn:
     lease: Lease | None = None
     shrinks: int = 0
     context: Context | None = None
+    traced: Callable[[Callable[[], None]], Callable[[], None]] = field(default_factory=traces.here)
 
     def fail(self, error: BaseException) -> None:
         future: Future[BoardedTurn] | Future[Took]
@@ -162,7 +164,8 @@ class Turns:
             outcome(begun)
             return
         if begun.given is not None:
-            self._finish(turn, Asked(given=begun.given, way=Way.REPLAY))
+            replayed = Asked(given=begun.given, way=Way.REPLAY)
+            self._finish(turn, self._ask_once.counted(replayed))
         elif not turn.saying.is_asking:
             self._finish(turn, Asked(given=begun.message, way=Way.MISS))
         else:
@@ -312,7 +315,7 @@ class Turns:
                 self._give_up(turn, error)
 
         try:
-            run(guarded)
+            run(turn.traced(guarded))
         except OverloadedError as error:
             self._give_up(turn, error)
 

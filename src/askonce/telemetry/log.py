@@ -3,15 +3,18 @@
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 import structlog
 
+from askonce.telemetry import traces
 from askonce.telemetry.lines import Lines
 
 _STANDARD_ERROR = 2
+_MOST_FRAMES = 8
 
 _log = structlog.get_logger("askonce")
 _encode = json.JSONEncoder().encode
@@ -52,30 +55,64 @@ def error(event: str, **facts: Any) -> None:
     _log.error(event, **facts)
 
 
-def configure(level: str) -> None:
-    """Write one line per event to standard error: JSON, or readable on a terminal."""
-    is_terminal = sys.stderr.isatty()
+def configure(level: str, written: str = "auto") -> None:
+    """Write one line per event to standard error, as `json` or as `text`.
+
+    `auto` is text on a terminal and JSON elsewhere.
+    """
+    is_text = sys.stderr.isatty() if written == "auto" else written == "text"
     lines = _standard_error()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _in_trace,
     ]
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if is_text
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=lines),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     _ShortWay.is_silent = level not in ("DEBUG", "INFO")
-    _ShortWay.lines = None if is_terminal else lines
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    _ShortWay.lines = None if is_text else lines
+    logging.basicConfig(level=level, handlers=[_Libraries()])
     # At DEBUG these print prompts, keys or URLs.
     for name in ("anthropic", "openai", "httpx2", "httpcore2", "backoff", "sqlalchemy", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Libraries(logging.Handler):
+    """What libraries log becomes events as ours are.
+
+    Of an exception its type and its place are told. Its message may hold what somebody said.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts: dict[str, object] = {"logger": record.name}
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            facts["error"] = type(error).__name__
+            facts["at"] = [
+                f"{frame.filename}:{frame.lineno}"
+                for frame in traceback.extract_tb(error.__traceback__, limit=-_MOST_FRAMES)
+            ]
+        _log.log(record.levelno, record.getMessage().strip(), **facts)
+
+
+def _in_trace(
+    _log: object, _level: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Say which trace an event belongs to, where there are any."""
+    trace_id = traces.current_id()
+    if trace_id is not None:
+        event["trace_id"] = trace_id
+    return event
 
 
 def drain() -> None:
