@@ -40,6 +40,7 @@ from askonce.services.heartbeat import Heartbeat
 from askonce.services.lane import Lane
 from askonce.services.leading import Leader
 from askonce.services.preferences import Preferences
+from askonce.services.rate_limits import RateLimits
 from askonce.services.recovery import Recovery
 from askonce.services.retention import Retention
 from askonce.services.summaries import Summaries
@@ -189,7 +190,11 @@ class Process:
             owner=owner,
         )
         ask_once = AskOnce(
-            ledger=self.ledger, flying=flying, clock=clock, deadline_seconds=settings.deadline
+            ledger=self.ledger,
+            flying=flying,
+            clock=clock,
+            deadline_seconds=settings.deadline,
+            limits=RateLimits(settings.rate_limit, clock) if settings.rate_limit else None,
         )
         self.sweep = Sweep(
             _retention(settings, self.database, clock),
@@ -258,6 +263,7 @@ class Process:
             clock=clock,
             provider=self._default,
             model=models[self._default],
+            is_limited=bool(settings.rate_limit),
             door=self.door,
             new_id=request_ids(),
             start=self.start,
@@ -320,7 +326,7 @@ class Process:
 
 def configured_providers(settings: Settings) -> dict[str, Provider]:
     """Return the providers that have what they need, the preferred one first."""
-    prices = Prices(None)
+    prices = Prices(settings.prices)
     providers: dict[str, Provider] = {}
     if settings.anthropic_api_key is not None:
         providers["claude"] = ClaudeProvider(

@@ -5,6 +5,8 @@ No message here ever holds a text, an answer, a key or a provider's own words.
 
 from dataclasses import dataclass
 
+from askonce.core.limits import Quotas
+
 
 class AskonceError(Exception):
     """The base of all errors that askonce raises on purpose."""
@@ -56,6 +58,18 @@ class UnknownProviderError(AskonceError):
 
 class NotCachedError(AskonceError):
     """The caller wanted an answer from the cache or none."""
+
+
+class RateLimitedError(AskonceError):
+    """Somebody asks too often. In `retry_after` whole seconds they may ask again.
+
+    `quotas` has what is left of those that count.
+    """
+
+    def __init__(self, *, retry_after: int, quotas: Quotas) -> None:
+        super().__init__(f"retry after {retry_after} s")
+        self.retry_after = retry_after
+        self.quotas = quotas
 
 
 class OverloadedError(AskonceError):

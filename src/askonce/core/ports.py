@@ -20,7 +20,7 @@ from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
 from askonce.core.requests import Request
 from askonce.core.retention import Gone, Kind, Look
-from askonce.core.stores import Messages, Preferences, Sessions
+from askonce.core.stores import Messages, Preferences, RateLimits, Sessions
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -306,6 +306,8 @@ class Transaction(Protocol):
     def messages(self) -> Messages: ...
     @property
     def preferences(self) -> Preferences: ...
+    @property
+    def rate_limits(self) -> RateLimits: ...
     def prunable(self, kind: Kind) -> Prunable: ...
 
 

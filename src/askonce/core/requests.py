@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from askonce.core.access import Asker
 from askonce.core.caching import CacheRules
+from askonce.core.limits import Subject
 from askonce.core.questions import Question, Scope
 
 
@@ -37,3 +38,21 @@ class Request:
             rules=rules,
             is_streamed=is_streamed,
         )
+
+    @property
+    def counted_for(self) -> tuple[Subject, ...]:
+        """Whose requests this one is counted with."""
+        return counted_for(self.asker.tenant, self.asker.key_id, self.asker.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request that asks nothing: it is only counted."""
+
+    counted_for: tuple[Subject, ...]
+
+
+def counted_for(tenant: str, key_id: int | None, user_id: str | None) -> tuple[Subject, ...]:
+    """Return whose requests one of a key, for a user or for none, is counted with."""
+    key = Subject.key(tenant, key_id)
+    return (key,) if user_id is None else (key, Subject.user(tenant, user_id))

@@ -1,4 +1,4 @@
-"""The doors to conversations and preferences in the database."""
+"""The doors to conversations, preferences and limits in the database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from askonce.core.conversations import (
     Session,
     Turn,
 )
+from askonce.core.limits import Rate, Subject, Taken
 from askonce.core.preferences import Wishes
 
 
@@ -126,3 +127,13 @@ class Preferences(Protocol):
 
     def news(self, since: int | None) -> PreferenceNews:
         """Return what has changed after version `since`; without one, only the version."""
+
+
+class RateLimits(Protocol):
+    """How often everybody has asked lately."""
+
+    def take(self, rate: Rate, wanted: Mapping[Subject, int], *, now: int) -> dict[Subject, Taken]:
+        """Grant each subject as much as there is of what it wants; `now` in microseconds."""
+
+    def give_back(self, rate: Rate, unused: Mapping[Subject, int]) -> None:
+        """Take back what `take` granted in this transaction and nobody used."""

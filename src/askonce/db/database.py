@@ -36,6 +36,8 @@ from askonce.db.pruning import (
     SqlOldEntries,
     SqlOldIdempotencyKeys,
 )
+from askonce.db.pruning_money import SqlOldRateLimits, SqlOldReservations
+from askonce.db.rate_limits import SqlRateLimits
 from askonce.db.sessions import SqlSessions
 
 BUSY_SECONDS = 5
@@ -47,6 +49,8 @@ _PRUNABLE: dict[Kind, Callable[[Connection], Prunable]] = {
     Kind.IDEMPOTENCY_KEYS: SqlOldIdempotencyKeys,
     Kind.ANALYSES: SqlOldAnalyses,
     Kind.ATTEMPTS: SqlOldAttempts,
+    Kind.RATE_LIMITS: SqlOldRateLimits,
+    Kind.RESERVATIONS: SqlOldReservations,
 }
 
 
@@ -87,6 +91,10 @@ class SqlTransaction:
     @property
     def preferences(self) -> SqlPreferences:
         return SqlPreferences(self.connection)
+
+    @property
+    def rate_limits(self) -> SqlRateLimits:
+        return SqlRateLimits(self.connection)
 
     def prunable(self, kind: Kind) -> Prunable:
         """Return the rows of a kind that grow old."""

@@ -138,7 +138,8 @@ def _run_all(tx: SqlTransaction, batch: list[_Entry]) -> list[tuple[_Entry, Any]
     for entry in sorted(batch, key=lambda entry: entry.key):
         kinds.setdefault(entry.together, []).append(entry)
     done: list[tuple[_Entry, Any]] = []
-    for together in sorted(kinds, key=lambda together: together is _one_by_one):
+    # The same order in all processes: else two of them could wait for each other's rows.
+    for together in sorted(kinds, key=lambda one: (one is _one_by_one, one.__qualname__)):
         entries = kinds[together]
         done += zip(entries, together(tx, [entry.item for entry in entries]), strict=True)
     return done

@@ -77,7 +77,7 @@ def add_routes(app: FastAPI, analyses: Analyses, preferences: Preferences, askin
                 "headers": HEADERS,
                 "content": {streams.MEDIA_TYPE: {"schema": {"type": "string"}, **_STREAM}},
             },
-            **problems(400, 410, 413, 415, 422, 502, 503, 504),
+            **problems(400, 402, 410, 413, 415, 422, 502, 503, 504),
         },
         openapi_extra=PARAMETERS
         | documented(
@@ -111,7 +111,8 @@ def add_routes(app: FastAPI, analyses: Analyses, preferences: Preferences, askin
                 rules=rules,
                 key=idempotency_key_of(request, caller, body),
                 is_streamed=is_streamed,
-            )
+            ),
+            request,
         )
         if is_streamed and not streams.has_failed(boarded.asked):
             return streams.streamed(

@@ -5,12 +5,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from anyio import to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from askonce import __version__
 from askonce.core.clock import Clock
 from askonce.http import analyses, errors, health, history, preferences, sessions, turns
 from askonce.http.asking import Asking
+from askonce.http.counting import counting
 from askonce.http.docs import add_docs
 from askonce.http.fast_lane import FastLane
 from askonce.http.middleware import RequestEdge
@@ -50,6 +51,7 @@ class Parts:
     clock: Clock
     provider: str
     model: str
+    is_limited: bool
     door: Door
     new_id: Callable[[], str]
     start: Callable[[], None]
@@ -58,6 +60,7 @@ class Parts:
 
 def create(parts: Parts) -> Application:
     """Return the application, ready to be served."""
+    asking = Asking(parts.ask_once, parts.clock)
     app = FastAPI(
         title="askonce",
         version=__version__,
@@ -68,9 +71,9 @@ def create(parts: Parts) -> Application:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan(parts),
+        dependencies=[Depends(counting(asking))] if parts.is_limited else [],
     )
     errors.add_handlers(app)
-    asking = Asking(parts.ask_once, parts.clock)
     analyses.add_routes(app, parts.analyses, parts.preferences, asking)
     history.add_routes(app, parts.analyses)
     sessions.add_routes(app, parts.conversations)

@@ -30,10 +30,12 @@ from askonce.core.errors import (
     ProviderError,
     ProviderExhaustedError,
     ProviderRejectedError,
+    RateLimitedError,
     TooLargeError,
     UnknownProviderError,
     UnsupportedMediaTypeError,
 )
+from askonce.http import quotas
 from askonce.telemetry import log
 
 MEDIA_TYPE = "application/problem+json"
@@ -99,6 +101,12 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "input-too-long",
         "The text is too long for the model",
         "The text does not fit the context of the model at {provider}.",
+    ),
+    RateLimitedError: Problem(
+        429,
+        "rate-limited",
+        "Too many requests",
+        "This key or this user asks too often. Try again in {retry_after} s.",
     ),
     ProviderRejectedError: Problem(
         502,
@@ -214,6 +222,7 @@ def of_error(error: Exception, request_id: str) -> Response:
             detail=getattr(error, "detail", ""),
             provider=error.provider if isinstance(error, ProviderError) else "",
             reason=error.reason if isinstance(error, ProviderError) else "",
+            retry_after=getattr(error, "retry_after", ""),
         ),
         errors=errors,
         headers=_headers(error, problem),
@@ -269,6 +278,9 @@ def _headers(error: Exception, problem: Problem) -> dict[str, str]:
     headers: dict[str, str] = {}
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
+    if isinstance(error, RateLimitedError):
+        headers["Retry-After"] = str(error.retry_after)
+        headers |= {name.decode(): value.decode() for name, value in quotas.headers(error.quotas)}
     if isinstance(error, ProviderCircuitOpenError):
         headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
     if isinstance(error, ProviderExhaustedError):

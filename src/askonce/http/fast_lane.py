@@ -18,7 +18,7 @@ from askonce.core.errors import AskonceError
 from askonce.core.preferences import Wishes
 from askonce.core.questions import Question
 from askonce.core.requests import Request
-from askonce.http import errors
+from askonce.http import errors, quotas
 from askonce.http.analyses import PATH, AnalyzeIn
 from askonce.http.asking import Asking
 from askonce.http.middleware import Headers, RequestEdge
@@ -98,15 +98,18 @@ class FastLane:
             return None
 
     async def _answer(self, request: Request, request_id: str) -> tuple[int, Headers, bytes]:
+        left: Headers = ()
         try:
-            asked = await self._asking.asked(request)
+            recalled = await self._asking.recalled(request)
+            left = quotas.headers(recalled.quotas)
+            asked = await self._asking.asked(request, recalled)
         except Exception as error:  # noqa: BLE001 - one table says what a client sees of it
             problem = errors.of_error(error, request_id)
-            return problem.status_code, problem.raw_headers, bytes(problem.body)
+            return problem.status_code, [*problem.raw_headers, *left], bytes(problem.body)
         body = written(asked.analysis)
         return (
             200,
-            [*_JSON, (b"content-length", b"%d" % len(body)), *self._asking.headers(asked)],
+            [*_JSON, (b"content-length", b"%d" % len(body)), *self._asking.headers(asked), *left],
             body,
         )
 

@@ -41,7 +41,7 @@ def add_routes(
         tags=["operations"],
         summary="Whether the service and its database are well; never calls a provider",
         response_class=Response,
-        responses={200: {"model": HealthOut}, **problems(503)},
+        responses={200: {"model": HealthOut}, **problems(503, is_counted=False)},
     )
     async def get_health() -> Response:
         try:
@@ -58,7 +58,7 @@ def add_routes(
         tags=["operations"],
         summary="Whether requests should be sent here",
         response_class=Response,
-        responses={200: {"model": ReadyOut}, **problems(503)},
+        responses={200: {"model": ReadyOut}, **problems(503, is_counted=False)},
     )
     async def get_ready() -> Response:
         if not is_ready():

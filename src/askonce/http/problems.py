@@ -2,9 +2,15 @@
 
 from typing import Any
 
+from askonce.core.errors import RateLimitedError
+from askonce.http import quotas
 from askonce.http.errors import INTERNAL, MEDIA_TYPE, METHOD_NOT_ALLOWED, PROBLEMS, Problem
 
 _STRING = {"type": "string"}
+_RETRY_AFTER = {
+    "description": "In how many seconds the same request will be admitted",
+    "schema": {"type": "integer"},
+}
 
 # Written out here, not made from a model: a reference inside it would point nowhere.
 _SCHEMA: dict[str, Any] = {
@@ -30,13 +36,23 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the documentation of these statuses, each with all problems that it may be."""
+_TOO_MANY = PROBLEMS[RateLimitedError].status
+
+
+def problems(*statuses: int, is_counted: bool = True) -> dict[int | str, dict[str, Any]]:
+    """Return the documentation of these statuses, each with all problems that it may be.
+
+    Any request that is counted may be one too many.
+    """
     known = (*PROBLEMS.values(), METHOD_NOT_ALLOWED)
+    if is_counted:
+        statuses = (*statuses, _TOO_MANY)
     documented: dict[int | str, dict[str, Any]] = {
         status: _response([problem for problem in known if problem.status == status])
         for status in statuses
     }
+    if is_counted:
+        documented[_TOO_MANY]["headers"] = {"Retry-After": _RETRY_AFTER, **quotas.DOCUMENTED}
     return documented | {"default": _response([INTERNAL])}
 
 

@@ -11,21 +11,30 @@ from askonce.core.caching import CacheRules
 from askonce.core.clock import Clock, Deadline
 from askonce.core.errors import NotCachedError
 from askonce.core.landings import Asked, Boarded, Landed, Way
+from askonce.core.limits import Subject
 from askonce.core.ports import Gift, Ledger
-from askonce.core.requests import Request
+from askonce.core.requests import Request, Visit
 from askonce.services.flying import Flight, Flying
 from askonce.services.futures import already, then
-from askonce.services.giving import Given, Giver, outcome, replay
+from askonce.services.giving import Giver, Recalled, outcome, replay
+from askonce.services.rate_limits import RateLimits
 
 
 class AskOnce:
     """What all features go through when they need an answer."""
 
     def __init__(
-        self, *, ledger: Ledger, flying: Flying, clock: Clock, deadline_seconds: float
+        self,
+        *,
+        ledger: Ledger,
+        flying: Flying,
+        clock: Clock,
+        deadline_seconds: float,
+        limits: RateLimits | None = None,
     ) -> None:
         self._ledger = ledger
-        self._giver = Giver(clock)
+        self._limits = limits
+        self._giver = Giver(clock, limits)
         self._flying = flying
         self._clock = clock
         self._deadline_seconds = deadline_seconds
@@ -34,43 +43,69 @@ class AskOnce:
         """Return the future answer; the asker's history row is durable when it resolves.
 
         The future raises `NotCachedError`, a `ProviderError`, `OverloadedError`,
-        `IdempotencyMismatchError`, `DeletedError` or `DatabaseUnavailableError`. Nobody needs to
-        wait for it: the call is finished, stored and cached all the same.
+        `IdempotencyMismatchError`, `DeletedError`, `RateLimitedError` or
+        `DatabaseUnavailableError`. Nobody needs to wait for it: the call is finished, stored and
+        cached all the same.
         """
         return then(self.board(request), lambda boarded: boarded.asked)
 
     def board(self, request: Request) -> "Future[Boarded]":
         """Return a future that resolves, soon, to where the answer will come from.
 
-        It raises `NotCachedError`, `IdempotencyMismatchError`, `DeletedError` or
-        `DatabaseUnavailableError`; what goes wrong later is raised by `Boarded.asked`.
+        It raises `NotCachedError`, `IdempotencyMismatchError`, `DeletedError`, `RateLimitedError`
+        or `DatabaseUnavailableError`; what goes wrong later is raised by `Boarded.asked`.
         """
-        return then(self.recall(request), lambda given: already(self.board_given(request, given)))
+        return then(self.recall(request), lambda found: already(self.board_given(request, found)))
 
-    def recall(self, request: Request) -> "Future[Given]":
-        """Return what can be given without a call, by `board_given` or by who knows better.
+    def recall(self, request: Request) -> "Future[Recalled]":
+        """Count a request, and return what can be given without a call.
 
-        Raises as `board`, but for `NotCachedError`.
+        What is asked in a session was counted when it was said. It raises nothing but
+        `DatabaseUnavailableError`: `board_given` does, or who knows better what to make of it.
         """
-        if request.rules.no_store:
-            return self._ledger.write(
-                lambda tx: replay(tx, request.asker, self._clock.now()), key=request.fingerprint
-            )
-        return self._ledger.write_together(self._giver.recall, request)
+        if self._limits is None or request.asker.turn is not None:
+            return self._recall_again(request)
+        refusal = self._limits.refusal(request.counted_for)
+        if refusal is not None:
+            return already(Recalled(refusal))
+        return self._ledger.write_together(self._giver.admit, request)
 
-    def board_given(self, request: Request, given: Given) -> Boarded:
+    def count(self, *counted_for: Subject) -> "Future[Recalled]":
+        """Count a request that asks nothing."""
+        if self._limits is None:
+            return already(Recalled(None))
+        refusal = self._limits.refusal(counted_for)
+        if refusal is not None:
+            return already(Recalled(refusal))
+        return self._ledger.write_together(self._giver.admit, Visit(counted_for))
+
+    def board_given(self, request: Request, recalled: Recalled) -> Boarded:
         """Return where the answer will come from, once `recall` gave what it could.
 
         Raises:
             NotCachedError: it gave nothing, and the request wants no call.
             IdempotencyMismatchError, DeletedError: its key cannot be used.
+            RateLimitedError: the asker, or who asks with the same key, asks too often.
         """
-        if given is not None:
-            asked = outcome(given)
+        if recalled.given is not None:
+            asked = outcome(recalled.given)
             return Boarded(asked=already(asked), way=asked.way)
         if request.rules.only_if_cached:
             raise NotCachedError
         return self._fly(request)
+
+    def _recall_again(self, request: Request) -> "Future[Recalled]":
+        """Look up once more what has been counted."""
+        if request.rules.no_store:
+            return self._ledger.write(
+                lambda tx: Recalled(replay(tx, request.asker, self._clock.now())),
+                key=request.fingerprint,
+            )
+        return self._ledger.write_together(self._giver.recall, request)
+
+    def _ask_again(self, request: Request) -> "Future[Asked]":
+        recalled = self._recall_again(request)
+        return then(recalled, lambda found: self.board_given(request, found).asked)
 
     def _fly(self, request: Request) -> Boarded:
         key = request.asker.key
@@ -94,14 +129,16 @@ class AskOnce:
 
         def disembark(landed: Landed | None) -> "Future[Asked]":
             if landed is None:
-                return self.ask(request)
+                return self._ask_again(request)
             if is_first and landed.paid is not None:
                 paid = Asked(given=landed.paid, way=way, is_kept=landed.is_kept)
                 return already(paid)
             gift = Gift(landed.answer_id, request.asker)
             shared = self._ledger.write_together(self._giver.share, gift)
             # None: the answer was deleted between its landing and our row.
-            return then(shared, lambda g: self.ask(request) if g is None else already(outcome(g)))
+            return then(
+                shared, lambda g: self._ask_again(request) if g is None else already(outcome(g))
+            )
 
         return Boarded(asked=then(boarded.landing, disembark), way=way, tape=boarded.tape)
 
