@@ -83,11 +83,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("attempt_id", "budget_id", name=op.f("pk_budget_reservations")),
     )
     op.create_index(op.f("ix_budget_reservations_budget_id"), "budget_reservations", ["budget_id"])
+    op.add_column("attempts", sa.Column("is_budgeted", sa.Boolean(), nullable=True))
     op.execute("INSERT INTO revisions (name, version, deleted) VALUES ('budgets', 0, 0)")
 
 
 def downgrade() -> None:
     """Drop the tables: what was spent of each budget is forgotten."""
     op.execute("DELETE FROM revisions WHERE name = 'budgets'")
+    op.drop_column("attempts", "is_budgeted")
     for table in ("budget_reservations", "budget_periods", "budgets", "rate_limits"):
         op.drop_table(table)

@@ -30,6 +30,8 @@ from askonce.providers.prices import Prices
 from askonce.providers.windows import ContextWindows
 from askonce.services.analyses import Analyses
 from askonce.services.ask_once import AskOnce
+from askonce.services.budgeting import Budgeting
+from askonce.services.budgets import Budgets
 from askonce.services.contexts import Contexts
 from askonce.services.conversations import Conversations
 from askonce.services.defaults import Defaults
@@ -87,13 +89,27 @@ def pruning(settings: Settings) -> Iterator[Retention]:
         ConfigurationError: there is no database of this version at the URL.
         DatabaseUnavailableError: the database does not answer.
     """
+    with _set_up(settings) as database:
+        yield _retention(settings, database, SystemClock())
+
+
+@contextmanager
+def budgeting(settings: Settings) -> Iterator[Budgeting]:
+    """Give what sets budgets, on connections of its own; raises as `pruning`."""
+    with _set_up(settings) as database:
+        yield Budgeting(database, SystemClock())
+
+
+@contextmanager
+def _set_up(settings: Settings) -> Iterator[SqlDatabase]:
+    """Give a database that a service lives on."""
     log.configure(settings.log_level)
     database = SqlDatabase(settings.database_url, pool_size=2)
     try:
         if not database.is_there() or not migrating.is_current(database):
             message = "ASKONCE_DATABASE_URL: there is no database that `askonce serve` has set up"
             raise ConfigurationError(message)
-        yield _retention(settings, database, SystemClock())
+        yield database
     finally:
         database.close()
 
@@ -169,8 +185,10 @@ class Process:
             given_up_after=timedelta(seconds=settings.deadline + settings.commit_patience)
             + CLOCK_SKEW,
         )
+        self.budgets = Budgets(database=self.database, prices=Prices(settings.prices), clock=clock)
         self.leader = Leader(
             chain=chain,
+            budgets=self.budgets,
             ledger=self.ledger,
             heartbeat=self.heartbeat,
             clock=clock,
@@ -192,6 +210,7 @@ class Process:
         ask_once = AskOnce(
             ledger=self.ledger,
             flying=flying,
+            budgets=self.budgets,
             clock=clock,
             deadline_seconds=settings.deadline,
             limits=RateLimits(settings.rate_limit, clock) if settings.rate_limit else None,
@@ -275,6 +294,7 @@ class Process:
         migrating.upgrade(self.database)
         self.recovery.start()
         self.preferences.start()
+        self.budgets.start()
         self.sweep.start()
         # An SDK takes seconds to import: better now than within somebody's first request.
         threading.Thread(target=self._warm, name="warm", daemon=True).start()
@@ -311,6 +331,7 @@ class Process:
         self.turn_lane.close()
         self.recovery.close()
         self.preferences.close()
+        self.budgets.close()
         self.watch.close()
         self.heartbeat.close()
         self.ledger.close()

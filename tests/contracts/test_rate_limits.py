@@ -191,11 +191,9 @@ def test_rows_of_whole_quotas_are_pruned_and_others_stay(database: SqlDatabase) 
     clock.advance(61)
 
     gone = sum(
-        (
-            step.gone.rows
-            for step in Retention(database=database, clock=clock).prune()
-            if step.kind is Kind.RATE_LIMITS
-        )
+        step.gone.rows
+        for step in Retention(database=database, clock=clock).prune()
+        if step.kind is Kind.RATE_LIMITS
     )
 
     assert gone == 3

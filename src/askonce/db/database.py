@@ -25,6 +25,7 @@ from askonce.core.retention import Kind
 from askonce.db.analyses import SqlAnalyses
 from askonce.db.answers import SqlAnswers
 from askonce.db.attempts import SqlAttempts
+from askonce.db.budgets import SqlBudgets
 from askonce.db.flights import SqlFlights
 from askonce.db.gate import WriterGate
 from askonce.db.idempotency import SqlIdempotencyKeys
@@ -91,6 +92,10 @@ class SqlTransaction:
     @property
     def preferences(self) -> SqlPreferences:
         return SqlPreferences(self.connection)
+
+    @property
+    def budgets(self) -> SqlBudgets:
+        return SqlBudgets(self.connection)
 
     @property
     def rate_limits(self) -> SqlRateLimits:

@@ -13,6 +13,7 @@ from starlette.routing import Match
 from askonce.core.errors import (
     AnswerParkedError,
     AskonceError,
+    BudgetExceededError,
     ConflictError,
     DatabaseUnavailableError,
     DeletedError,
@@ -36,6 +37,7 @@ from askonce.core.errors import (
     UnsupportedMediaTypeError,
 )
 from askonce.http import quotas
+from askonce.http.shown import moment
 from askonce.telemetry import log
 
 MEDIA_TYPE = "application/problem+json"
@@ -57,6 +59,9 @@ class Problem:
 PROBLEMS: Mapping[type[Exception], Problem] = {
     MalformedRequestError: Problem(
         400, "malformed-request", "The request cannot be read", "{detail}"
+    ),
+    BudgetExceededError: Problem(
+        402, "budget-exceeded", "The budget does not allow another call", "{budget}"
     ),
     NotFoundError: Problem(404, "not-found", "Not found", "It does not exist, or is not yours."),
     ConflictError: Problem(
@@ -222,6 +227,7 @@ def of_error(error: Exception, request_id: str) -> Response:
             detail=getattr(error, "detail", ""),
             provider=error.provider if isinstance(error, ProviderError) else "",
             reason=error.reason if isinstance(error, ProviderError) else "",
+            budget=_told(error) if isinstance(error, BudgetExceededError) else "",
             retry_after=getattr(error, "retry_after", ""),
         ),
         errors=errors,
@@ -263,6 +269,19 @@ def fields(errors: Sequence[Mapping[str, object]]) -> list[FieldError]:
 def request_id_of(request: Request) -> str:
     """Return the id that `RequestEdge` gave this request."""
     return str(request.scope["state"]["request_id"])
+
+
+def _told(error: BudgetExceededError) -> str:
+    scope = error.budget.scope
+    if error.unpriced is not None:
+        return (
+            f"There is a budget in dollars for this {scope.kind}, and the price of the model is not"
+            " known: ask another one, or have its price set (ASKONCE_PRICES)."
+        )
+    return (
+        f"The next call could pass what this {scope.kind} may spend in a {scope.period}; the next"
+        f" {scope.period} begins at {moment(error.ends_at)}. What is cached still costs nothing."
+    )
 
 
 def _path(loc: object) -> str:

@@ -9,11 +9,12 @@ from concurrent.futures import Future
 
 from askonce.core.caching import CacheRules
 from askonce.core.clock import Clock, Deadline
-from askonce.core.errors import NotCachedError
+from askonce.core.errors import BudgetExceededError, NotCachedError
 from askonce.core.landings import Asked, Boarded, Landed, Way
 from askonce.core.limits import Subject
 from askonce.core.ports import Gift, Ledger
 from askonce.core.requests import Request, Visit
+from askonce.services.budgets import Budgets
 from askonce.services.flying import Flight, Flying
 from askonce.services.futures import already, then
 from askonce.services.giving import Giver, Recalled, outcome, replay
@@ -28,6 +29,7 @@ class AskOnce:
         *,
         ledger: Ledger,
         flying: Flying,
+        budgets: Budgets,
         clock: Clock,
         deadline_seconds: float,
         limits: RateLimits | None = None,
@@ -36,6 +38,7 @@ class AskOnce:
         self._limits = limits
         self._giver = Giver(clock, limits)
         self._flying = flying
+        self._budgets = budgets
         self._clock = clock
         self._deadline_seconds = deadline_seconds
 
@@ -43,7 +46,7 @@ class AskOnce:
         """Return the future answer; the asker's history row is durable when it resolves.
 
         The future raises `NotCachedError`, a `ProviderError`, `OverloadedError`,
-        `IdempotencyMismatchError`, `DeletedError`, `RateLimitedError` or
+        `BudgetExceededError`, `IdempotencyMismatchError`, `DeletedError`, `RateLimitedError` or
         `DatabaseUnavailableError`. Nobody needs to wait for it: the call is finished, stored and
         cached all the same.
         """
@@ -127,8 +130,12 @@ class AskOnce:
         is_first = boarded is flight
         way = _way_of_first(request.rules) if is_first else Way.COLLAPSED
 
-        def disembark(landed: Landed | None) -> "Future[Asked]":
-            if landed is None:
+        def disembark(landed: Landed | BudgetExceededError | None) -> "Future[Asked]":
+            if isinstance(landed, BudgetExceededError) and (
+                is_first or self._budgets.refuse_too(landed, request.asker)
+            ):
+                raise landed
+            if not isinstance(landed, Landed):
                 return self._ask_again(request)
             if is_first and landed.paid is not None:
                 paid = Asked(given=landed.paid, way=way, is_kept=landed.is_kept)
