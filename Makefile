@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# One more than there are processors: tests wait for servers, too.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 # For make chaos and make soak: how long, where; and which run of chaos (a new one unless said).
 ROUNDS ?= 500
 MINUTES ?= 60
@@ -31,7 +33,7 @@ run: setup  ## Serve on 127.0.0.1:8000 (settings come from the environment or .e
 dev-setup: $(VENV)/.installed-dev  ## Install what tests and checks need too
 
 test: dev-setup  ## Run the tests on all processors; some of them with ARGS="-k cache"
-	@$(BIN)/pytest -n auto --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 chaos: dev-setup  ## Kill and freeze real processes, then audit; ROUNDS=500 SEED=1 DATABASE=sqlite
 	@for database in $(DATABASE); do \

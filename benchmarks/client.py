@@ -4,6 +4,8 @@ import asyncio
 import json
 from typing import Any
 
+from benchmarks.keys import KEY
+
 
 class Client:
     """One connection to a server of this machine, opened when it is needed."""
@@ -35,6 +37,7 @@ class Client:
         content = b"" if body is None else json.dumps(body).encode()
         head = (
             f"{method} {path} HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\n"
+            f"authorization: Bearer {KEY}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
         )
         writer.write(head.encode() + content)

@@ -3,6 +3,7 @@
 import http.client
 import json
 
+from benchmarks.keys import KEY
 from benchmarks.load import errors_of, post, put_on
 from benchmarks.loader import Group
 from benchmarks.servers import Running
@@ -35,7 +36,8 @@ def answer(server: Running) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     body = json.dumps({"text": _text(0)})
     try:
-        connection.request("POST", "/analyze/user-0", body, {"content-type": "application/json"})
+        headers = {"content-type": "application/json", "x-api-key": KEY}
+        connection.request("POST", "/analyze/user-0", body, headers)
         return connection.getresponse().read().decode()
     finally:
         connection.close()

@@ -8,11 +8,14 @@ from dataclasses import asdict, dataclass
 
 from benchmarks import processors
 from benchmarks.arithmetic import median, percentile
+from benchmarks.keys import KEY
 from benchmarks.loader import Group, Seen
 from benchmarks.servers import Running
 
 # Longer than any load takes: the loader gives up before, unless it hangs itself.
 _PATIENCE_SECONDS = 300.0
+# The bare endpoint gets it too, and does nothing with it.
+_AUTHORIZATION = f"authorization: Bearer {KEY}\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +39,14 @@ def post(text: str, user: str = "alice", *, provider: str = "", cache_control: s
     body = json.dumps({"text": text, "provider": provider} if provider else {"text": text})
     extra = f"cache-control: {cache_control}\r\n" if cache_control else ""
     return (
-        f"POST /analyze/{user} HTTP/1.1\r\nhost: localhost\r\n{extra}"
+        f"POST /analyze/{user} HTTP/1.1\r\nhost: localhost\r\n{_AUTHORIZATION}{extra}"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}"
     )
 
 
 def get(path: str) -> str:
     """Return a request for `path`, as it goes over the wire."""
-    return f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    return f"GET {path} HTTP/1.1\r\nhost: localhost\r\n{_AUTHORIZATION}\r\n"
 
 
 def put_on(*groups: Group) -> list[Seen]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks import processors
+from benchmarks.keys import make_key
 from tests.serving import Server, Servers
 from tests.stub.client import StubProvider
 
@@ -84,8 +85,9 @@ class Starter:
     def askonce(self, database_url: str, *, is_alone: bool = True, **settings: object) -> Running:
         """Start `askonce serve` on a database, with the stub as Claude.
 
-        With a processor of its own (`is_alone`), else on all of them.
+        With a processor of its own (`is_alone`), else on all of them. Callers need a key.
         """
+        make_key(database_url)
         given = {
             "ASKONCE_DATABASE_URL": database_url,
             "ASKONCE_SPOOL": self._folder / "spool",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import freezegun
+import hypothesis
 import pytest
 
 import askonce.main  # noqa: F401 - pydantic cannot make models while time is frozen
@@ -23,6 +24,10 @@ freezegun.configure(
         "starlette",
     ]
 )
+
+# A machine that is busy with other things is no failure.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True, scope="session")

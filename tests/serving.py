@@ -11,12 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from tests.fork_server.client import ForkedProcess, fork_server
 from tests.ports import number_of, reserved_port
 from tests.stub.client import StubProvider
 
 # Nothing waits for so long but what never comes: a loaded machine takes 20 s to start a server.
 PATIENCE_SECONDS = 120.0
 _POLL_SECONDS = 0.01
+
+ASKONCE = [sys.executable, "-m", "askonce"]
+SERVE = [*ASKONCE, "serve"]
 
 
 class Server:
@@ -27,15 +31,9 @@ class Server:
         self._port_keeper = reserved_port()
         self.port = number_of(self._port_keeper)
         self._log = folder / "stderr"
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                env={**environment, "ASKONCE_PORT": str(self.port)},
-                cwd=folder,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._process = _begun(
+            command, {**environment, "ASKONCE_PORT": str(self.port)}, folder, self._log
+        )
 
     @property
     def pid(self) -> int:
@@ -122,7 +120,7 @@ class Servers:
         """
         given = {name: str(value) for name, value in settings.items()}
         server = Server(
-            list(command) or [sys.executable, "-m", "askonce", "serve"],
+            list(command) or SERVE,
             {**bare_environment(), "TMPDIR": str(self._folder), **given},
             self._folder / f"server-{len(self._started)}",
         )
@@ -136,6 +134,26 @@ class Servers:
     def stop(self) -> None:
         for server in self._started:
             server.kill()
+
+
+def _begun(
+    command: list[str], environment: Mapping[str, str], folder: Path, log: Path
+) -> "subprocess.Popen[bytes] | ForkedProcess":
+    """Start a process: askonce itself by the fork server, which has imported everything already."""
+    # Lines of a forked process are not counted.
+    is_measured = any(name.startswith("COVERAGE_") for name in environment)
+    if command[: len(ASKONCE)] == ASKONCE and not is_measured:
+        forks = fork_server(**bare_environment())
+        return forks.start(command[len(ASKONCE) :], environment, folder, log)
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            start_new_session=True,
+        )
 
 
 def bare_environment() -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from benchmarks import filling
 from benchmarks.arithmetic import Target, percentile
 from benchmarks.bench import Bench
+from benchmarks.keys import KEY
 from benchmarks.load import errors_of, get, put_on
 from benchmarks.loader import Group, Seen
 from benchmarks.report import Figure, Row, Section
@@ -78,13 +79,14 @@ def _searches(rows: int) -> dict[str, list[tuple[str, str]]]:
 def _found_deleted(server: Running) -> Figure:
     """Delete an answer that only one search finds, and return how often it is found then."""
     path = f"/history/{filling.user(7)}"
+    key = {"x-api-key": KEY}
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     try:
-        connection.request("GET", f"{path}?q={filling.only_word(7)}")
+        connection.request("GET", f"{path}?q={filling.only_word(7)}", headers=key)
         (item,) = json.loads(connection.getresponse().read())["items"]
-        connection.request("DELETE", f"/history/{item['id']}")
+        connection.request("DELETE", f"/history/{item['id']}", headers=key)
         connection.getresponse().read()
-        connection.request("GET", f"{path}?q={filling.only_word(7)}")
+        connection.request("GET", f"{path}?q={filling.only_word(7)}", headers=key)
         found = len(json.loads(connection.getresponse().read())["items"])
     finally:
         connection.close()

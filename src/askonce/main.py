@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from askonce.config import Settings
+from askonce.core.addresses import is_loopback
 from askonce.core.caching import CLOCK_SKEW
 from askonce.core.clock import Clock, SystemClock
 from askonce.core.errors import ConfigurationError
@@ -28,6 +29,7 @@ from askonce.providers.claude import ClaudeProvider
 from askonce.providers.openai import OpenAIProvider
 from askonce.providers.prices import Prices
 from askonce.providers.windows import ContextWindows
+from askonce.services.access import Access
 from askonce.services.analyses import Analyses
 from askonce.services.ask_once import AskOnce
 from askonce.services.budgeting import Budgeting
@@ -39,6 +41,7 @@ from askonce.services.door import Door
 from askonce.services.flying import Flying
 from askonce.services.health import Health
 from askonce.services.heartbeat import Heartbeat
+from askonce.services.keys import Keys
 from askonce.services.lane import Lane
 from askonce.services.leading import Leader
 from askonce.services.preferences import Preferences
@@ -77,6 +80,23 @@ def migrate(settings: Settings) -> None:
     database = SqlDatabase(settings.database_url, pool_size=1)
     try:
         migrating.upgrade(database)
+    finally:
+        database.close()
+
+
+@contextmanager
+def keyring(settings: Settings) -> Iterator[Keys]:
+    """Give what makes and revokes keys, on a connection of its own, in an up-to-date database.
+
+    Raises:
+        ConfigurationError: the database URL is not one that can be used.
+        DatabaseUnavailableError: the database does not answer.
+    """
+    log.configure(settings.log_level)
+    database = SqlDatabase(settings.database_url, pool_size=1)
+    try:
+        migrating.upgrade(database)
+        yield Keys(database=database, clock=SystemClock(), random_bytes=secrets.token_bytes)
     finally:
         database.close()
 
@@ -247,7 +267,11 @@ class Process:
             windows=ContextWindows(settings.context_tokens),
             is_scope_user=settings.cache_scope == "user",
         )
+        self.access = Access(
+            database=self.database, clock=clock, is_loopback=is_loopback(settings.host)
+        )
         self.parts = http.Parts(
+            access=self.access,
             ask_once=ask_once,
             analyses=Analyses(
                 database=self.database,
@@ -293,6 +317,7 @@ class Process:
         """Migrate, look for what was left behind, then take requests."""
         migrating.upgrade(self.database)
         self.recovery.start()
+        self.access.start()
         self.preferences.start()
         self.budgets.start()
         self.sweep.start()
@@ -332,6 +357,7 @@ class Process:
         self.recovery.close()
         self.preferences.close()
         self.budgets.close()
+        self.access.close()
         self.watch.close()
         self.heartbeat.close()
         self.ledger.close()

@@ -3,7 +3,6 @@
 import http.client
 import random
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ from typing import Final
 
 from tests.chaos.evidence import Replica
 from tests.chaos.stopwatch import Stopwatch
-from tests.serving import Server, bare_environment
+from tests.serving import SERVE, Server, bare_environment
 
 _PATIENCE_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.01
@@ -170,7 +169,7 @@ class Fleet:
         with self._lock:
             name = f"r{place}.{len(self._all)}"
             server = Server(
-                [sys.executable, "-m", "askonce", "serve"],
+                SERVE,
                 {**self._environment, "OPENAI_API_KEY": name},
                 self._folder / name,
             )

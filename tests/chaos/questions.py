@@ -67,4 +67,4 @@ def fingerprint_of(text: str) -> bytes:
 
 def scope_of(key: str) -> bytes:
     """Return what the product keeps an idempotency key as."""
-    return IdempotencyKey.of(key, tenant=DEFAULT_TENANT, path="", body=None).scope
+    return IdempotencyKey.of(key, tenant=DEFAULT_TENANT, key_id=None, path="", body=None).scope

@@ -192,7 +192,10 @@ def test_a_row_that_is_claimed_between_look_and_removal_stays(database: SqlDatab
 
 
 def test_an_idempotency_key_goes_an_hour_after_it_stopped_counting(database: SqlDatabase) -> None:
-    keys = [IdempotencyKey.of(str(n), tenant="default", path="/", body={}) for n in range(3)]
+    keys = [
+        IdempotencyKey.of(str(n), tenant="default", key_id=None, path="/", body={})
+        for n in range(3)
+    ]
     with database.transaction() as tx:
         for key in keys[:2]:
             tx.idempotency_keys.begin(key, ALICE, at=NOW)
@@ -284,7 +287,7 @@ def test_history_stays_while_its_question_is_being_asked_anew(database: SqlDatab
 
 
 def test_a_key_whose_analysis_was_pruned_says_so(database: SqlDatabase) -> None:
-    key = IdempotencyKey.of("key", tenant="default", path="/", body={})
+    key = IdempotencyKey.of("key", tenant="default", key_id=None, path="/", body={})
     late = NOW + 2 * WEEK
     _, answer_id = bought(database)
     with database.transaction() as tx:

@@ -21,8 +21,10 @@ class Service:
         settings = Settings(_env_file=None, database_url=database_url, **chosen)
         self.openai, self.local = FakeProvider("openai"), FakeProvider("local")
         providers = {"claude": provider, "openai": self.openai, "local": self.local}
-        app, self.process = build(settings, providers=providers, clock=SystemClock())
-        self.client = TestClient(app, raise_server_exceptions=False)
+        self.app, self.process = build(settings, providers=providers, clock=SystemClock())
+        self.client = TestClient(
+            self.app, base_url="http://localhost", raise_server_exceptions=False
+        )
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ class Product:
         )
         self.clock = ImpatientClock()
         app, self._process = build(settings, providers=None, clock=self.clock)
-        self.client = TestClient(app, raise_server_exceptions=False)
+        self.client = TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
         # Loading an SDK may take longer than a test's deadline.
         for provider in self._process.providers.values():
             if isinstance(provider, ClaudeProvider | OpenAIProvider):

@@ -176,3 +176,34 @@ def test_works_of_a_kind_see_nothing_that_their_batch_may_yet_undo(database: Sql
     added.result(10)
     assert counted.result(10) == 0
     ledger.close()
+
+
+def test_a_crowd_of_slow_works_lets_quick_ones_through(sqlite_url: str) -> None:
+    database = SqlDatabase(sqlite_url)
+    ledger = GroupCommitLedger(database)
+    is_held, may_go = threading.Event(), threading.Event()
+    crowds: list[SqlTransaction] = []
+    quicks: list[SqlTransaction] = []
+
+    def hold(_: SqlTransaction) -> None:
+        is_held.set()
+        may_go.wait()
+
+    def quick(tx: SqlTransaction, items: Sequence[int]) -> Sequence[int]:
+        quicks.append(tx)
+        return items
+
+    ledger.write(hold)
+    is_held.wait()
+    crowd = [ledger.write(crowds.append) for _ in range(300)]
+    one = ledger.write_together(quick, 1)
+    may_go.set()
+
+    assert one.result(60) == 1
+    ledger.close()
+    assert all(future.done() for future in crowd)
+    assert len(crowds) == 300
+    beside = [tx for tx in crowds if tx is quicks[0]]
+    assert beside == crowds[: len(beside)], "the first batch is that of the quick one"
+    assert 0 < len(beside) < 100
+    database.close()

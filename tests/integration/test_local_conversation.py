@@ -24,7 +24,7 @@ def test_a_conversation_goes_on_when_it_outgrows_the_window(sqlite_url: str) -> 
     settings = Settings(_env_file=None, database_url=sqlite_url, **chosen)
     app, _ = build(settings, providers=None, clock=SystemClock())
 
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://localhost") as client:
         session = client.post("/sessions", json={"title": "Long"}).json()
         path = f"/sessions/{session['id']}"
         replies = [

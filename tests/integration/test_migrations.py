@@ -11,8 +11,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Inspector, inspect
 
+from askonce.core.access import Role as Access
 from askonce.core.budgets import Hold, Kind, Period, Scope, Unit
 from askonce.core.conversations import NewSession, Role, Turn
+from askonce.core.keys import NewKey
 from askonce.core.limits import Rate, Subject, microseconds
 from askonce.core.ports import HistoryFilter
 from askonce.core.preferences import Wishes
@@ -27,6 +29,7 @@ from tests.serving import PATIENCE_SECONDS
 
 OURS = {
     "answers",
+    "api_keys",
     "analyses",
     "flights",
     "attempts",
@@ -76,6 +79,10 @@ def fill_all(database: SqlDatabase) -> None:
         hold = Hold(tx.budgets.news(None).budgets[0], Period.DAY.start(NOW), 10)
         assert tx.budgets.reserve([hold]) == [hold]
         tx.budgets.note(1, [hold])
+        key = NewKey(
+            tenant="default", name="a", role=Access.USER, user_id="a", digest=KEY, shown="ask_"
+        )
+        tx.keys.add(key, at=NOW)
 
 
 def tables(database: SqlDatabase) -> set[str]:

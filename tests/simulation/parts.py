@@ -4,6 +4,7 @@ Each class replaces what starts a real thread in its parent; the parent's own me
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
@@ -32,6 +33,8 @@ class SimulatedLedger(GroupCommitLedger):
         self._process = process
         self._database = database
         self._waiting = VirtualQueue(process)
+        self._together = deque()
+        self._alone = deque()
         process.spawn(self._run)
 
     def write(  # type: ignore[override]  # the ledger's own transactions are SqlTransactions

@@ -1,6 +1,5 @@
 """`askonce serve`: answers HTTP until it is told to stop."""
 
-import ipaddress
 import os
 import resource
 import socket
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from askonce.cli.endings import FAILED, stop, told_in_one_line
+from askonce.core.addresses import is_loopback
 from askonce.core.errors import AskonceError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -35,20 +35,11 @@ def serve(
     with told_in_one_line():
         settings = _settings()
         _allow_many_connections()
-        listener = _listen(settings)
-        _migrate(settings)
-        _welcome(settings, listener)
-        _serve(settings, listener)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        with _listen(settings) as listener:
+            _migrate(settings)
+            has_keys = _has_keys(settings, listener)
+            _welcome(settings, listener, has_keys=has_keys)
+            _serve(settings, listener)
 
 
 def _outrank(**options: str | int | None) -> None:
@@ -64,11 +55,6 @@ def _settings() -> "Settings":
     settings = load_settings()
     for name in unknown_settings():
         typer.echo(f"askonce: {name} is set, but there is no such setting", err=True)
-    if not is_loopback(settings.host):
-        raise ConfigurationError(
-            f"ASKONCE_HOST={settings.host} is refused: "
-            "without keys askonce answers on a loopback address only"
-        )
     return settings
 
 
@@ -90,7 +76,8 @@ def _listen(settings: "Settings") -> socket.socket:
         return socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else "cannot be used"
-        stop(f"{settings.host} port {settings.port}: {reason} (ASKONCE_PORT)", FAILED)
+        names = "ASKONCE_HOST, ASKONCE_PORT"
+        stop(f"{settings.host} port {settings.port}: {reason} ({names})", FAILED)
 
 
 def _migrate(settings: "Settings") -> None:
@@ -100,11 +87,32 @@ def _migrate(settings: "Settings") -> None:
     migrate(settings)
 
 
-def _welcome(settings: "Settings", listener: socket.socket) -> None:
+def _has_keys(settings: "Settings", listener: socket.socket) -> bool:
+    """Return whether callers need keys.
+
+    Raises:
+        ConfigurationError: there is no key, and others than this machine could call.
+    """
+    from askonce.main import keyring
+
+    # Where we really listen: a name may stand for any address. Worker processes are told so too.
+    address = listener.getsockname()[0]
+    _outrank(ASKONCE_HOST=address)
+    with keyring(settings) as keys:
+        has_keys = keys.is_any()
+    if not has_keys and not is_loopback(address):
+        raise ConfigurationError(
+            f"ASKONCE_HOST={settings.host} is refused while there is no key, as others than this"
+            " machine could call: make one with `askonce keys create NAME`"
+        )
+    return has_keys
+
+
+def _welcome(settings: "Settings", listener: socket.socket, *, has_keys: bool) -> None:
     from askonce.cli.welcome import welcome
 
     if sys.stdout.isatty():
-        typer.echo(welcome(settings, listener.getsockname()[1]))
+        typer.echo(welcome(settings, listener.getsockname()[1], has_keys=has_keys))
 
 
 def _serve(settings: "Settings", listener: socket.socket) -> None:

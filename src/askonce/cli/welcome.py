@@ -4,10 +4,11 @@ from askonce import __version__
 from askonce.config import Settings
 
 
-def welcome(settings: Settings, port: int) -> str:
+def welcome(settings: Settings, port: int, *, has_keys: bool) -> str:
     """Return where it listens, who answers, and a command to paste."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
+    key = '-H "authorization: Bearer $KEY" ' if has_keys else ""
     body = '{"text": "What is a cache?"}'
     return f"""\
 askonce {__version__} answers on {url} (Ctrl-C stops it)
@@ -16,7 +17,7 @@ askonce {__version__} answers on {url} (Ctrl-C stops it)
   database       {_without_secrets(settings.database_url)}
 
 Ask once, and then again:
-  curl -i {url}/analyze/alice -H 'content-type: application/json' -d '{body}'
+  curl -i {url}/analyze/alice {key}-H 'content-type: application/json' -d '{body}'
 """
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from askonce.core.conversations import Turn
+from askonce.core.errors import ForbiddenError
 from askonce.core.idempotency import IdempotencyKey
 
 DEFAULT_TENANT = "default"
@@ -34,6 +35,16 @@ class Caller:
     key_id: int | None = None
     request_id: str = ""
 
+    @property
+    def only_user(self) -> str | None:
+        """The one user whom the caller reaches; None: all users of the tenant."""
+        # Nobody is called "": a key that lost its user reaches nobody.
+        return (self.user_id or "") if self.role is Role.USER else None
+
+    def reaches(self, user_id: str) -> bool:
+        """Return whether a user of the caller's tenant is within the caller's reach."""
+        return self.role is not Role.USER or user_id == self.user_id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
@@ -59,7 +70,13 @@ class Asker:
         key: IdempotencyKey | None = None,
         turn: Turn | None = None,
     ) -> "Asker":
-        """Return a user of the caller's tenant, for whom the caller asks."""
+        """Return a user of the caller's tenant, for whom the caller asks.
+
+        Raises:
+            ForbiddenError: it is not for the caller to ask for that user.
+        """
+        if not caller.reaches(user_id):
+            raise ForbiddenError
         return cls(
             tenant=caller.tenant,
             user_id=user_id,

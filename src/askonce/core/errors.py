@@ -14,6 +14,14 @@ class AskonceError(Exception):
     """The base of all errors that askonce raises on purpose."""
 
 
+class UnauthenticatedError(AskonceError):
+    """The request came with no key, or with none that is good: the two are never told apart."""
+
+
+class ForbiddenError(AskonceError):
+    """The key is good, but not for this user or this operation."""
+
+
 class NotFoundError(AskonceError):
     """It does not exist, or is not the caller's: the two are never told apart."""
 

@@ -20,9 +20,15 @@ class IdempotencyKey:
     digest: bytes
 
     @classmethod
-    def of(cls, key: str, *, tenant: str, path: str, body: object) -> "IdempotencyKey":
-        """Return a tenant's key for one request; the spelling of its body does not count."""
-        return cls(scope=_sha256(tenant, key), digest=_sha256(path, body))
+    def of(
+        cls, key: str, *, tenant: str, key_id: int | None, path: str, body: object
+    ) -> "IdempotencyKey":
+        """Return the key of whoever has the API key `key_id`; the body's spelling does not count.
+
+        Callers who need no API key are one caller.
+        """
+        caller = (tenant,) if key_id is None else (tenant, key_id)
+        return cls(scope=_sha256(*caller, key), digest=_sha256(path, body))
 
 
 class Repeat(Enum):

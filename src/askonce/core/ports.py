@@ -16,6 +16,7 @@ from askonce.core.conversations import Message, Session
 from askonce.core.errors import ProviderError
 from askonce.core.flights import Lease, Seen
 from askonce.core.idempotency import IdempotencyKey, Repeat
+from askonce.core.keys import Keys
 from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
 from askonce.core.requests import Request
@@ -322,6 +323,8 @@ class Transaction(Protocol):
     def budgets(self) -> Budgets: ...
     @property
     def rate_limits(self) -> RateLimits: ...
+    @property
+    def keys(self) -> Keys: ...
     def prunable(self, kind: Kind) -> Prunable: ...
 
 

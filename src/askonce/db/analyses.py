@@ -126,4 +126,7 @@ class SqlAnalyses:
 
 def reachable_by(caller: Caller) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that keep a caller inside the caller's own walls."""
-    return (AnalysisRow.tenant == caller.tenant,)
+    is_in_tenant = AnalysisRow.tenant == caller.tenant
+    if caller.only_user is None:
+        return (is_in_tenant,)
+    return (is_in_tenant, AnalysisRow.user_id == caller.only_user)

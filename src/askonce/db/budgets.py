@@ -151,7 +151,8 @@ class SqlBudgets:
         revision = self._connection.execute(_REVISION).one()
         if revision.version == since:
             return BudgetNews(revision.version)
-        is_all = since is None or revision.deleted > since
+        # A version that went back: the database was restored from a backup.
+        is_all = since is None or revision.deleted > since or revision.version < since
         statement = _ALL if is_all else _CHANGED
         rows = self._connection.execute(statement, {} if is_all else {"since": since})
         return BudgetNews(revision.version, [_budget(row) for row in rows], is_all=is_all)

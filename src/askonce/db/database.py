@@ -29,6 +29,7 @@ from askonce.db.budgets import SqlBudgets
 from askonce.db.flights import SqlFlights
 from askonce.db.gate import WriterGate
 from askonce.db.idempotency import SqlIdempotencyKeys
+from askonce.db.keys import SqlKeys
 from askonce.db.messages import SqlMessages
 from askonce.db.preferences import SqlPreferences
 from askonce.db.pruning import (
@@ -100,6 +101,10 @@ class SqlTransaction:
     @property
     def rate_limits(self) -> SqlRateLimits:
         return SqlRateLimits(self.connection)
+
+    @property
+    def keys(self) -> SqlKeys:
+        return SqlKeys(self.connection)
 
     def prunable(self, kind: Kind) -> Prunable:
         """Return the rows of a kind that grow old."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from askonce.core.access import Asker, Caller
+from askonce.core.access import Asker, Caller, Role
 from askonce.core.answers import Analysis
 from askonce.core.conversations import Message, Session
 from askonce.core.idempotency import KEPT_FOR, IdempotencyKey, Repeat
@@ -47,7 +47,7 @@ class SqlIdempotencyKeys:
         ).one()
         if row.digest != key.digest:
             return Repeat.MISMATCH
-        caller = Caller(tenant=asker.tenant)
+        caller = Caller(tenant=asker.tenant, role=Role.USER, user_id=asker.user_id)
         found: Stood | None
         if row.analysis_id is not None:
             found = SqlAnalyses(self._connection).one(caller, asker.user_id, row.analysis_id)

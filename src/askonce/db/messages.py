@@ -24,7 +24,7 @@ from askonce.core.replies import reply_of
 from askonce.db.analyses import ANSWER_TO_GIVE
 from askonce.db.giving import ANSWER_COLUMNS, Said
 from askonce.db.rows import AnswerRow, MessageRow, SessionRow
-from askonce.db.sessions import reachable_by
+from askonce.db.sessions import IS_REACHABLE, reach_of, reachable_by
 
 _SUMMARY = Role.SUMMARY.value
 _IS_SESSION = SessionRow.id == bindparam("in_session"), SessionRow.tenant == bindparam("in_tenant")
@@ -71,7 +71,7 @@ _MESSAGES = (
 )
 _ONE = _MESSAGES.where(MessageRow.id == bindparam("message_id"))
 _NEWEST = (
-    _MESSAGES.where(*_IN_SESSION, MessageRow.id < bindparam("before_id"))
+    _MESSAGES.where(*_IN_SESSION, *IS_REACHABLE, MessageRow.id < bindparam("before_id"))
     .order_by(MessageRow.id.desc())
     .limit(bindparam("most"))
 )
@@ -196,7 +196,7 @@ class SqlMessages:
         self, caller: Caller, session_id: int, *, limit: int, before_id: int | None = None
     ) -> Sequence[Message]:
         """Return up to `limit` messages, summaries among them, the largest id first."""
-        page = {"before_id": before_id or _BEYOND, "most": limit}
+        page = {"before_id": before_id or _BEYOND, "most": limit, **reach_of(caller)}
         return self._read(_NEWEST, session_id, caller.tenant, page)
 
     def thread(

@@ -10,9 +10,11 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    String,
     bindparam,
     delete,
     insert,
+    or_,
     select,
     tuple_,
     update,
@@ -39,7 +41,14 @@ _COLUMNS = (
 )
 
 # Built once: building a statement takes longer than running it.
-_IS_IT = (SessionRow.id == bindparam("session_id"), SessionRow.tenant == bindparam("tenant"))
+# The walls of statements that are: `reachable_by` is for those that differ each time.
+IS_REACHABLE = (
+    SessionRow.tenant == bindparam("in_tenant"),
+    or_(
+        bindparam("only_user", type_=String).is_(None), SessionRow.user_id == bindparam("only_user")
+    ),
+)
+_IS_IT = (SessionRow.id == bindparam("session_id"), *IS_REACHABLE)
 _ADD = insert(SessionRow).values(messages=0, replied=0).returning(*_COLUMNS)
 _ONE = select(*_COLUMNS).where(*_IS_IT)
 _LOCKED = _ONE.with_for_update()
@@ -106,21 +115,29 @@ class SqlSessions:
         answer_ids = [answer_id for answer_id in found if answer_id is not None]
         hold(self._connection, answer_ids)
         self._connection.execute(_REMOVE_MESSAGES, it)
-        self._connection.execute(_REMOVE, it | {"tenant": caller.tenant})
+        self._connection.execute(_REMOVE, {**it, **reach_of(caller)})
         remove_unused(self._connection, answer_ids)
         return True
 
     def _found(
         self, statement: Select[*tuple[Any, ...]], caller: Caller, session_id: int
     ) -> Session | None:
-        it = {"session_id": session_id, "tenant": caller.tenant}
+        it = {"session_id": session_id, **reach_of(caller)}
         row = self._connection.execute(statement, it).one_or_none()
         return None if row is None else _session(row)
 
 
 def reachable_by(caller: Caller) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that keep a caller inside the caller's own walls."""
-    return (SessionRow.tenant == caller.tenant,)
+    is_in_tenant = SessionRow.tenant == caller.tenant
+    if caller.only_user is None:
+        return (is_in_tenant,)
+    return (is_in_tenant, SessionRow.user_id == caller.only_user)
+
+
+def reach_of(caller: Caller) -> dict[str, str | None]:
+    """Return the parameters of `IS_REACHABLE`."""
+    return {"in_tenant": caller.tenant, "only_user": caller.only_user}
 
 
 def _conditions(wanted: SessionFilter) -> list[ColumnElement[bool]]:

@@ -5,15 +5,15 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from askonce.core.access import Caller
 from askonce.core.caching import CacheRules
 from askonce.core.questions import MAX_TEXT_CHARACTERS
 from askonce.http import streams
+from askonce.http.access import AnyCaller
 from askonce.http.asking import HEADERS, PARAMETERS, Asking
 from askonce.http.bodies import documented, json_body
 from askonce.http.errors import request_id_of
 from askonce.http.fields import MOST_TOKENS, Name, Text
-from askonce.http.parameters import UserId, caller_asking, idempotency_key_of, rules_of
+from askonce.http.parameters import UserId, idempotency_key_of, rules_of
 from askonce.http.preferences import preferred
 from askonce.http.problems import problems
 from askonce.http.shown import AnalysisOut, written
@@ -96,10 +96,10 @@ def add_routes(app: FastAPI, analyses: Analyses, preferences: Preferences, askin
         ),
     )
     async def analyze(
+        caller: AnyCaller,
         user_id: UserId,
         body: Annotated[AnalyzeIn, Depends(json_body(AnalyzeIn))],
         rules: Annotated[CacheRules, Depends(rules_of)],
-        caller: Annotated[Caller, Depends(caller_asking)],
         request: Request,
     ) -> Response:
         is_streamed = streams.is_wanted(request.headers.get("accept", ""))

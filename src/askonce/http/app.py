@@ -5,16 +5,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from anyio import to_thread
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 
 from askonce import __version__
 from askonce.core.clock import Clock
 from askonce.http import analyses, errors, health, history, preferences, sessions, turns
+from askonce.http.access import guard
 from askonce.http.asking import Asking
-from askonce.http.counting import counting
-from askonce.http.docs import add_docs
+from askonce.http.authentication import Authentication
+from askonce.http.counting import Counting
+from askonce.http.docs import add_docs, paths
 from askonce.http.fast_lane import FastLane
 from askonce.http.middleware import RequestEdge
+from askonce.services.access import Access
 from askonce.services.analyses import Analyses
 from askonce.services.ask_once import AskOnce
 from askonce.services.conversations import Conversations
@@ -41,6 +44,7 @@ READING_THREADS = 16
 class Parts:
     """What the routes need. `start` and `stop` may take their time; they get a thread."""
 
+    access: Access
     ask_once: AskOnce
     analyses: Analyses
     conversations: Conversations
@@ -60,7 +64,6 @@ class Parts:
 
 def create(parts: Parts) -> Application:
     """Return the application, ready to be served."""
-    asking = Asking(parts.ask_once, parts.clock)
     app = FastAPI(
         title="askonce",
         version=__version__,
@@ -71,9 +74,9 @@ def create(parts: Parts) -> Application:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan(parts),
-        dependencies=[Depends(counting(asking))] if parts.is_limited else [],
     )
     errors.add_handlers(app)
+    asking = Asking(parts.ask_once, parts.clock)
     analyses.add_routes(app, parts.analyses, parts.preferences, asking)
     history.add_routes(app, parts.analyses)
     sessions.add_routes(app, parts.conversations)
@@ -83,8 +86,17 @@ def create(parts: Parts) -> Application:
         app, parts.health, provider=parts.provider, model=parts.model, is_ready=parts.door.is_open
     )
     add_docs(app)
+    authentication = Authentication(parts.access)
+    counting = Counting(asking) if parts.is_limited else None
+    guard(app, authentication, files=[*paths(), str(app.openapi_url)], counting=counting)
     edge = RequestEdge(app, new_id=parts.new_id, door=parts.door)
-    return FastLane(edge, analyses=parts.analyses, preferences=parts.preferences, asking=asking)
+    return FastLane(
+        edge,
+        authentication=authentication,
+        analyses=parts.analyses,
+        preferences=parts.preferences,
+        asking=asking,
+    )
 
 
 def _lifespan(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

@@ -23,10 +23,8 @@ _PAGE_HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
-_FILE_HEADERS = {"Cache-Control": "public, max-age=86400", "X-Content-Type-Options": "nosniff"}
+_FILE_HEADERS = {"Cache-Control": "public, max-age=86400"}
 
 
 def add_docs(app: FastAPI) -> None:
@@ -34,6 +32,11 @@ def add_docs(app: FastAPI) -> None:
     app.router.routes.append(_route("/docs", "docs/index.html", "text/html", _PAGE_HEADERS))
     for path, (name, media_type) in _FILES.items():
         app.router.routes.append(_route(path, name, media_type, _FILE_HEADERS))
+
+
+def paths() -> list[str]:
+    """Return what `add_docs` serves."""
+    return ["/docs", *_FILES]
 
 
 def _route(path: str, name: str, media_type: str, headers: dict[str, str]) -> Route:

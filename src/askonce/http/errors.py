@@ -18,6 +18,7 @@ from askonce.core.errors import (
     DatabaseUnavailableError,
     DeletedError,
     FieldError,
+    ForbiddenError,
     IdempotencyMismatchError,
     InputTooLongError,
     InvalidAnswerError,
@@ -33,6 +34,7 @@ from askonce.core.errors import (
     ProviderRejectedError,
     RateLimitedError,
     TooLargeError,
+    UnauthenticatedError,
     UnknownProviderError,
     UnsupportedMediaTypeError,
 )
@@ -62,6 +64,15 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ),
     BudgetExceededError: Problem(
         402, "budget-exceeded", "The budget does not allow another call", "{budget}"
+    ),
+    UnauthenticatedError: Problem(
+        401,
+        "unauthenticated",
+        "A key is needed",
+        "Send a key that is good: Authorization: Bearer ask_... (`askonce keys create` makes one).",
+    ),
+    ForbiddenError: Problem(
+        403, "forbidden", "Forbidden", "Your key is good, but not for this user or this operation."
     ),
     NotFoundError: Problem(404, "not-found", "Not found", "It does not exist, or is not yours."),
     ConflictError: Problem(
@@ -295,6 +306,8 @@ def _path(loc: object) -> str:
 
 def _headers(error: Exception, problem: Problem) -> dict[str, str]:
     headers: dict[str, str] = {}
+    if isinstance(error, UnauthenticatedError):
+        headers["WWW-Authenticate"] = "Bearer"
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
     if isinstance(error, RateLimitedError):

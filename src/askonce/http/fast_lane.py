@@ -17,10 +17,12 @@ from askonce.core.caching import CacheRules
 from askonce.core.errors import AskonceError
 from askonce.core.preferences import Wishes
 from askonce.core.questions import Question
+from askonce.core.questions import Scope as Sharing
 from askonce.core.requests import Request
 from askonce.http import errors, quotas
 from askonce.http.analyses import PATH, AnalyzeIn
 from askonce.http.asking import Asking
+from askonce.http.authentication import Authentication
 from askonce.http.middleware import Headers, RequestEdge
 from askonce.http.shown import written
 from askonce.services.analyses import Analyses
@@ -44,9 +46,16 @@ class FastLane:
     """The outermost layer: answers plain questions itself, in plain ASGI."""
 
     def __init__(
-        self, edge: RequestEdge, *, analyses: Analyses, preferences: Preferences, asking: Asking
+        self,
+        edge: RequestEdge,
+        *,
+        authentication: Authentication,
+        analyses: Analyses,
+        preferences: Preferences,
+        asking: Asking,
     ) -> None:
-        self._edge = edge
+        self.edge = edge
+        self._authentication = authentication
         self._preferences = preferences
         self._analyses = analyses
         self._asking = asking
@@ -56,22 +65,34 @@ class FastLane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         user_id = _user_who_asks_plainly(scope)
-        if user_id is None or not self._edge.door.is_open():
-            await self._edge(scope, receive, send)
+        if user_id is None or not self.edge.door.is_open():
+            await self.edge(scope, receive, send)
             return
         started = time.perf_counter()
-        message = await receive()
-        request_id = self._edge.request_id(scope["headers"])
-        request = self._request(Caller(request_id=request_id), user_id, message)
-        if request is None:
-            await self._edge(scope, _again(message, receive), send)
+        request_id = self.edge.request_id(scope["headers"])
+        caller = self._caller(scope, user_id, request_id)
+        if caller is None:
+            await self.edge(scope, receive, send)
             return
-        with self._edge.door:
+        message = await receive()
+        request = self._request(caller, user_id, message)
+        if request is None:
+            await self.edge(scope, _again(message, receive), send)
+            return
+        with self.edge.door:
             status, headers, body = await self._answer(request, request_id)
             start = {"type": "http.response.start", "status": status, "headers": headers}
-            await send(start | {"headers": self._edge.marked(headers, request_id)})
+            await send(start | {"headers": self.edge.marked(headers, request_id)})
             await send({"type": "http.response.body", "body": body})
-            self._edge.note("POST", PATH, status, request_id, started)
+            self.edge.note("POST", PATH, status, request_id, started)
+
+    def _caller(self, scope: Scope, user_id: str, request_id: str) -> Caller | None:
+        """Return who is asking for a user; None for one who may not."""
+        try:
+            caller = self._authentication.caller(scope["headers"], request_id)
+        except AskonceError:
+            return None
+        return caller if caller.reaches(user_id) else None
 
     def _request(self, caller: Caller, user_id: str, message: Message) -> Request | None:
         """Return what a whole, valid body asks; None for any other.
@@ -85,12 +106,13 @@ class FastLane:
             return None
         body = message["body"]
         read = self._remembered if len(body) <= _LARGEST_REMEMBERED else self._read
-        question = read(body, preferred)
+        question = read(body, preferred, self._analyses.scope(caller, user_id))
         if question is None:
             return None
         return self._analyses.request(caller, user_id, question, rules=_PLAIN_RULES)
 
-    def _read(self, body: bytes, preferred: Wishes) -> Question | None:
+    def _read(self, body: bytes, preferred: Wishes, _sharing: Sharing) -> Question | None:
+        # Each scope remembers for itself: how long reading takes tells nothing to another one.
         try:
             draft = AnalyzeIn.model_validate_json(body).draft()
             return self._analyses.question(draft, preferred)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from askonce import __version__
 from askonce.core.errors import DatabaseUnavailableError, NotReadyError
+from askonce.http.access import ANYBODY
 from askonce.http.problems import problems
 from askonce.services.health import Health
 
@@ -39,9 +40,10 @@ def add_routes(
     @app.get(
         "/health",
         tags=["operations"],
+        dependencies=[ANYBODY],
         summary="Whether the service and its database are well; never calls a provider",
         response_class=Response,
-        responses={200: {"model": HealthOut}, **problems(503, is_counted=False)},
+        responses={200: {"model": HealthOut}, **problems(503)},
     )
     async def get_health() -> Response:
         try:
@@ -56,9 +58,10 @@ def add_routes(
     @app.get(
         "/ready",
         tags=["operations"],
+        dependencies=[ANYBODY],
         summary="Whether requests should be sent here",
         response_class=Response,
-        responses={200: {"model": ReadyOut}, **problems(503, is_counted=False)},
+        responses={200: {"model": ReadyOut}, **problems(503)},
     )
     async def get_ready() -> Response:
         if not is_ready():

@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query, Response
 from pydantic import BaseModel, Field
 
 from askonce.core.ports import HistoryFilter
+from askonce.http.access import AnyCaller
 from askonce.http.parameters import (
     UserId,
     before_id_of,
-    caller_of,
     cursor_to,
     id_of,
     moment_of,
@@ -71,9 +71,9 @@ def add_routes(app: FastAPI, analyses: Analyses) -> None:
         responses={200: {"model": HistoryOut}, **problems(400, 422, 503)},
     )
     def newest(
-        user_id: UserId, query: Annotated[HistoryQuery, Query()], request: Request
+        caller: AnyCaller, user_id: UserId, query: Annotated[HistoryQuery, Query()]
     ) -> Response:
-        page = analyses.newest(caller_of(request), user_id, query.filter())
+        page = analyses.newest(caller, user_id, query.filter())
         items = [HistoryItemOut.of(analysis) for analysis in page.items]
         return _json(HistoryOut(items=items, next_cursor=cursor_to(page.before_id)))
 
@@ -84,8 +84,8 @@ def add_routes(app: FastAPI, analyses: Analyses) -> None:
         response_class=Response,
         responses={200: {"model": HistoryItemOut}, **problems(404, 422, 503)},
     )
-    def one(user_id: UserId, id: str, request: Request) -> Response:  # noqa: A002 - the contract's
-        return _json(HistoryItemOut.of(analyses.one(caller_of(request), user_id, id_of(id))))
+    def one(caller: AnyCaller, user_id: UserId, id: str) -> Response:  # noqa: A002 - the contract's
+        return _json(HistoryItemOut.of(analyses.one(caller, user_id, id_of(id))))
 
     @app.delete(
         "/history/{id}",
@@ -96,8 +96,8 @@ def add_routes(app: FastAPI, analyses: Analyses) -> None:
         response_class=Response,
         responses=problems(404, 503),
     )
-    def remove(id: str, request: Request) -> Response:  # noqa: A002 - the contract's
-        analyses.remove(caller_of(request), id_of(id))
+    def remove(caller: AnyCaller, id: str) -> Response:  # noqa: A002 - the contract's
+        analyses.remove(caller, id_of(id))
         return Response(status_code=204)
 
 

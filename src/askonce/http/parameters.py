@@ -18,7 +18,6 @@ from askonce.core.errors import (
     NotFoundError,
 )
 from askonce.core.idempotency import IdempotencyKey
-from askonce.http.errors import request_id_of
 
 _LARGEST_ID = 2**63 - 1
 _ID = re.compile(r"[1-9][0-9]{0,18}")
@@ -45,19 +44,9 @@ UserId = Annotated[
 ]
 
 
-def caller_of(request: Request) -> Caller:
-    """Return who is asking."""
-    return Caller(request_id=request_id_of(request))
-
-
 async def rules_of(request: Request) -> CacheRules:
     """Async, like all dependencies here: a synchronous one costs a hop to another thread."""
     return cache_rules_of(request)
-
-
-async def caller_asking(request: Request) -> Caller:
-    """Return who is asking."""
-    return caller_of(request)
 
 
 def id_of(written: str) -> int:
@@ -109,6 +98,7 @@ def idempotency_key_of(request: Request, caller: Caller, body: BaseModel) -> Ide
     return IdempotencyKey.of(
         given[0],
         tenant=caller.tenant,
+        key_id=caller.key_id,
         path=f"{request.method} {request.url.path}",
         body=body.model_dump(),
     )

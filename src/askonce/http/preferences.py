@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from askonce.core.access import Caller
 from askonce.core.preferences import LONGEST_INSTRUCTIONS, Wishes
+from askonce.http.access import AnyCaller
 from askonce.http.bodies import documented, json_body
 from askonce.http.fields import MOST_TOKENS, Name, Text
-from askonce.http.parameters import UserId, caller_of
+from askonce.http.parameters import UserId
 from askonce.http.problems import problems
 from askonce.services.preferences import Preferences
 
@@ -56,8 +57,8 @@ def add_routes(app: FastAPI, preferences: Preferences) -> None:
         response_class=Response,
         responses={200: {"model": PreferencesBody}, **problems(422, 503)},
     )
-    def read(user_id: UserId, request: Request) -> Response:
-        return _json(preferences.of(caller_of(request).tenant, user_id))
+    def read(caller: AnyCaller, user_id: UserId) -> Response:
+        return _json(preferences.of(caller.tenant, user_id))
 
     @app.put(
         "/users/{user_id}/preferences",
@@ -74,13 +75,11 @@ def add_routes(app: FastAPI, preferences: Preferences) -> None:
         ),
     )
     async def replace(
+        caller: AnyCaller,
         user_id: UserId,
         body: Annotated[PreferencesBody, Depends(json_body(PreferencesBody))],
-        request: Request,
     ) -> Response:
-        wishes = await run_in_threadpool(
-            preferences.put, caller_of(request), user_id, body.wishes()
-        )
+        wishes = await run_in_threadpool(preferences.put, caller, user_id, body.wishes())
         return _json(wishes)
 
 

@@ -39,19 +39,14 @@ _SCHEMA: dict[str, Any] = {
 _TOO_MANY = PROBLEMS[RateLimitedError].status
 
 
-def problems(*statuses: int, is_counted: bool = True) -> dict[int | str, dict[str, Any]]:
-    """Return the documentation of these statuses, each with all problems that it may be.
-
-    Any request that is counted may be one too many.
-    """
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the documentation of these statuses, each with all problems that it may be."""
     known = (*PROBLEMS.values(), METHOD_NOT_ALLOWED)
-    if is_counted:
-        statuses = (*statuses, _TOO_MANY)
     documented: dict[int | str, dict[str, Any]] = {
         status: _response([problem for problem in known if problem.status == status])
         for status in statuses
     }
-    if is_counted:
+    if _TOO_MANY in documented:
         documented[_TOO_MANY]["headers"] = {"Retry-After": _RETRY_AFTER, **quotas.DOCUMENTED}
     return documented | {"default": _response([INTERNAL])}
 

@@ -8,9 +8,11 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from askonce.core.access import Caller
 from askonce.core.conversations import ANYBODY, LONGEST_TITLE, NewSession, Spoken
 from askonce.core.questions import MAX_TEXT_CHARACTERS
 from askonce.core.stores import SessionFilter
+from askonce.http.access import AnyCaller
 from askonce.http.asking import KEY_PARAMETER
 from askonce.http.bodies import documented, json_body
 from askonce.http.fields import Name, Text
@@ -18,7 +20,6 @@ from askonce.http.messages import SessionItemOut, SessionOut, SessionsOut
 from askonce.http.parameters import (
     USER_ID,
     before_id_of,
-    caller_of,
     cursor_to_place,
     id_of,
     idempotency_key_of,
@@ -50,9 +51,9 @@ class SessionIn(BaseModel):
         default=None, max_length=MAX_TEXT_CHARACTERS, description="The system prompt"
     )
 
-    def new(self) -> NewSession:
+    def new(self, caller: Caller) -> NewSession:
         return NewSession(
-            user_id=self.user_id or ANYBODY,
+            user_id=self.user_id or caller.user_id or ANYBODY,
             title=self.title,
             provider=self.provider,
             model=self.model,
@@ -125,11 +126,12 @@ def add_routes(app: FastAPI, conversations: Conversations) -> None:
         ),
     )
     def begin(
-        body: Annotated[SessionIn, Depends(json_body(SessionIn))], request: Request
+        caller: AnyCaller,
+        body: Annotated[SessionIn, Depends(json_body(SessionIn))],
+        request: Request,
     ) -> Response:
-        caller = caller_of(request)
         key = idempotency_key_of(request, caller, body)
-        begun = conversations.begin(caller, body.new(), body.prompt, key=key)
+        begun = conversations.begin(caller, body.new(caller), body.prompt, key=key)
         return Response(
             SessionOut.with_messages(begun.opened).model_dump_json(),
             status_code=201,
@@ -147,8 +149,8 @@ def add_routes(app: FastAPI, conversations: Conversations) -> None:
         response_class=Response,
         responses={200: {"model": SessionsOut}, **problems(400, 422, 503)},
     )
-    def newest(query: Annotated[SessionsQuery, Query()], request: Request) -> Response:
-        page = conversations.newest(caller_of(request), query.filter())
+    def newest(caller: AnyCaller, query: Annotated[SessionsQuery, Query()]) -> Response:
+        page = conversations.newest(caller, query.filter())
         last = None if page.is_last else page.items[-1]
         return _json(
             SessionsOut(
@@ -170,11 +172,11 @@ def add_routes(app: FastAPI, conversations: Conversations) -> None:
         },
     )
     def one(
+        caller: AnyCaller,
         id: str,  # noqa: A002 - the contract's
         query: Annotated[SessionQuery, Query()],
-        request: Request,
     ) -> Response:
-        caller, session_id = caller_of(request), id_of(id)
+        session_id = id_of(id)
         if query.format == "jsonl":
             said = conversations.taken_out(caller, session_id)
             return StreamingResponse(_lines(said), media_type=JSON_LINES)
@@ -192,14 +194,12 @@ def add_routes(app: FastAPI, conversations: Conversations) -> None:
         openapi_extra=documented(SessionChangesIn, {"title": "Capitals of Europe"}),
     )
     def change(
+        caller: AnyCaller,
         id: str,  # noqa: A002 - the contract's
         body: Annotated[SessionChangesIn, Depends(json_body(SessionChangesIn))],
-        request: Request,
     ) -> Response:
         changes = body.model_dump(exclude_unset=True)
-        return _json(
-            SessionItemOut.of(conversations.change(caller_of(request), id_of(id), changes))
-        )
+        return _json(SessionItemOut.of(conversations.change(caller, id_of(id), changes)))
 
     @app.delete(
         "/sessions/{id}",
@@ -210,8 +210,8 @@ def add_routes(app: FastAPI, conversations: Conversations) -> None:
         response_class=Response,
         responses=problems(404, 503),
     )
-    def remove(id: str, request: Request) -> Response:  # noqa: A002 - the contract's
-        conversations.remove(caller_of(request), id_of(id))
+    def remove(caller: AnyCaller, id: str) -> Response:  # noqa: A002 - the contract's
+        conversations.remove(caller, id_of(id))
         return Response(status_code=204)
 
 

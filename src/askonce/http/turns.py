@@ -5,19 +5,19 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, FastAPI, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from askonce.core.access import Caller
 from askonce.core.caching import CacheRules
 from askonce.core.conversations import Role
 from askonce.core.preferences import Wishes
 from askonce.core.questions import MAX_TEXT_CHARACTERS
 from askonce.http import streams
+from askonce.http.access import AnyCaller
 from askonce.http.asking import HEADERS, PARAMETERS, Asking
 from askonce.http.bodies import documented, json_body, parsed
 from askonce.http.errors import request_id_of
 from askonce.http.fields import MOST_TOKENS, Name, Text
 from askonce.http.messages import MessageOut, SessionOut
 from askonce.http.middleware import Headers
-from askonce.http.parameters import caller_asking, id_of, idempotency_key_of, rules_of
+from askonce.http.parameters import id_of, idempotency_key_of, rules_of
 from askonce.http.problems import problems
 from askonce.services.summaries import Summaries, Summarising
 from askonce.services.turns import Saying, Took, Turns
@@ -97,10 +97,10 @@ def add_routes(app: FastAPI, turns: Turns, summaries: Summaries, asking: Asking)
         ),
     )
     async def say(
+        caller: AnyCaller,
         id: str,  # noqa: A002 - the contract's
         body: Annotated[MessageIn, Depends(json_body(MessageIn))],
         rules: Annotated[CacheRules, Depends(rules_of)],
-        caller: Annotated[Caller, Depends(caller_asking)],
         request: Request,
     ) -> Response:
         is_asking = body.role == Role.USER.value
@@ -161,9 +161,9 @@ def add_routes(app: FastAPI, turns: Turns, summaries: Summaries, asking: Asking)
         openapi_extra=PARAMETERS,
     )
     async def summarise(
+        caller: AnyCaller,
         id: str,  # noqa: A002 - the contract's
         rules: Annotated[CacheRules, Depends(rules_of)],
-        caller: Annotated[Caller, Depends(caller_asking)],
         request: Request,
     ) -> Response:
         body = parsed(SummaryIn, await request.body() or b"{}")

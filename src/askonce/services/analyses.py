@@ -72,10 +72,14 @@ class Analyses:
         return Request.of(
             question,
             Asker.of(caller, user_id, key=key),
-            Scope(tenant=caller.tenant, user_id=user_id if self._is_scope_user else None),
+            self.scope(caller, user_id),
             rules=rules,
             is_streamed=is_streamed,
         )
+
+    def scope(self, caller: Caller, user_id: str) -> Scope:
+        """Return within which walls a user's answers are shared."""
+        return Scope(tenant=caller.tenant, user_id=user_id if self._is_scope_user else None)
 
     def question(self, draft: Draft, preferred: Wishes = NO_WISHES) -> Question:
         """Return the draft with everything filled in that it left open.

@@ -6,8 +6,6 @@ from askonce.core.budgets import Scope, Standing
 from askonce.core.clock import Clock
 from askonce.core.ports import Database
 
-_LONGEST_ID = 19
-
 
 class Budgeting:
     """What `askonce budgets` does; running services notice within a second."""
@@ -28,8 +26,15 @@ class Budgeting:
 
     def key_id(self, tenant: str, name: str) -> int | None:
         """Return the id of a key that goes by a name or an id; None where there is none."""
-        del tenant
-        return int(name) if name.isascii() and name.isdigit() and len(name) < _LONGEST_ID else None
+        with self._database.reading() as tx:
+            keys = tx.keys.all(tenant)
+        # Of those that were revoked only the ids are theirs alone.
+        found = [
+            key.id
+            for key in keys
+            if str(key.id) == name or (key.name == name and key.revoked_at is None)
+        ]
+        return found[0] if found else None
 
     def standings(self) -> Sequence[Standing]:
         """Return all budgets with what is spent of them in their present period."""

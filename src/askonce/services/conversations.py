@@ -6,7 +6,12 @@ from dataclasses import dataclass, replace
 from askonce.core.access import Asker, Caller
 from askonce.core.clock import Clock
 from askonce.core.conversations import Message, NewSession, Role, Session, Spoken
-from askonce.core.errors import DeletedError, IdempotencyMismatchError, NotFoundError
+from askonce.core.errors import (
+    DeletedError,
+    ForbiddenError,
+    IdempotencyMismatchError,
+    NotFoundError,
+)
 from askonce.core.idempotency import IdempotencyKey, Repeat
 from askonce.core.ports import Database, Ledger, Transaction
 from askonce.core.preferences import Wishes
@@ -63,15 +68,16 @@ class Conversations:
         """Begin a conversation; a prompt is its first message, which is not answered yet.
 
         Raises:
+            ForbiddenError: the caller does not reach that user.
             UnknownProviderError, InvalidFieldsError: provider or model cannot be used.
             IdempotencyMismatchError, DeletedError: the key cannot be used.
         """
+        asker = Asker.of(caller, new.user_id)
         self._defaults.chosen(Wishes(provider=new.provider, model=new.model))
         at = self._clock.now()
 
         def begin(tx: Transaction) -> Begun | Repeat:
             if key is not None:
-                asker = Asker.of(caller, new.user_id)
                 before = tx.idempotency_keys.begin(key, asker, at=at)
                 if isinstance(before, Repeat):
                     return before
@@ -95,7 +101,13 @@ class Conversations:
                 return begun
 
     def newest(self, caller: Caller, wanted: SessionFilter) -> SessionPage:
-        """Return one keyset page of sessions, the most recently updated first."""
+        """Return one keyset page of sessions, the most recently updated first.
+
+        Raises:
+            ForbiddenError: the caller does not reach the user that is wanted.
+        """
+        if wanted.user_id is not None and not caller.reaches(wanted.user_id):
+            raise ForbiddenError
         with self._database.reading() as tx:
             found = tx.sessions.newest(caller, replace(wanted, limit=wanted.limit + 1))
         return SessionPage(items=found[: wanted.limit], is_last=len(found) <= wanted.limit)
