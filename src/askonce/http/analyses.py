@@ -9,7 +9,7 @@ from askonce.core.caching import CacheRules
 from askonce.core.questions import MAX_TEXT_CHARACTERS
 from askonce.http import streams
 from askonce.http.access import AnyCaller
-from askonce.http.asking import HEADERS, PARAMETERS, Asking
+from askonce.http.asking import ANALYZE, HEADERS, PARAMETERS, Asking
 from askonce.http.bodies import documented, json_body
 from askonce.http.errors import request_id_of
 from askonce.http.fields import MOST_TOKENS, Name, Text
@@ -20,7 +20,7 @@ from askonce.http.shown import AnalysisOut, written
 from askonce.services.analyses import Analyses, Draft
 from askonce.services.preferences import Preferences
 
-PATH = "/analyze/{user_id}"
+PATH = ANALYZE
 
 
 class AnalyzeIn(BaseModel):

@@ -19,6 +19,7 @@ from askonce.services.giving import Recalled
 
 T = TypeVar("T")
 
+ANALYZE = "/analyze/{user_id}"
 # Longer than the database itself waits for locks and statements.
 _LOOK_UP_SECONDS = 15.0
 

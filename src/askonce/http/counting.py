@@ -5,8 +5,7 @@ from fastapi import Request
 from askonce.core.access import Caller
 from askonce.core.errors import RateLimitedError
 from askonce.core.requests import counted_for
-from askonce.http.analyses import PATH
-from askonce.http.asking import Asking
+from askonce.http.asking import ANALYZE, Asking
 
 
 class Counting:
@@ -25,7 +24,7 @@ class Counting:
         Raises:
             RateLimitedError: the key or the user asks too often.
         """
-        if request.scope["route"].path == PATH:
+        if request.scope["route"].path == ANALYZE:
             # It is counted together with its look-up.
             return
         user_id = request.path_params.get("user_id", caller.user_id)
