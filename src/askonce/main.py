@@ -92,11 +92,24 @@ def keyring(settings: Settings) -> Iterator[Keys]:
         ConfigurationError: the database URL is not one that can be used.
         DatabaseUnavailableError: the database does not answer.
     """
+    with _up_to_date(settings) as database:
+        yield Keys(database=database, clock=SystemClock(), random_bytes=secrets.token_bytes)
+
+
+@contextmanager
+def budgeting(settings: Settings) -> Iterator[Budgeting]:
+    """Give what sets budgets, as `keyring` gives what makes keys."""
+    with _up_to_date(settings) as database:
+        yield Budgeting(database, SystemClock())
+
+
+@contextmanager
+def _up_to_date(settings: Settings) -> Iterator[SqlDatabase]:
     log.configure(settings.log_level)
     database = SqlDatabase(settings.database_url, pool_size=1)
     try:
         migrating.upgrade(database)
-        yield Keys(database=database, clock=SystemClock(), random_bytes=secrets.token_bytes)
+        yield database
     finally:
         database.close()
 
@@ -109,27 +122,13 @@ def pruning(settings: Settings) -> Iterator[Retention]:
         ConfigurationError: there is no database of this version at the URL.
         DatabaseUnavailableError: the database does not answer.
     """
-    with _set_up(settings) as database:
-        yield _retention(settings, database, SystemClock())
-
-
-@contextmanager
-def budgeting(settings: Settings) -> Iterator[Budgeting]:
-    """Give what sets budgets, on connections of its own; raises as `pruning`."""
-    with _set_up(settings) as database:
-        yield Budgeting(database, SystemClock())
-
-
-@contextmanager
-def _set_up(settings: Settings) -> Iterator[SqlDatabase]:
-    """Give a database that a service lives on."""
     log.configure(settings.log_level)
     database = SqlDatabase(settings.database_url, pool_size=2)
     try:
         if not database.is_there() or not migrating.is_current(database):
             message = "ASKONCE_DATABASE_URL: there is no database that `askonce serve` has set up"
             raise ConfigurationError(message)
-        yield database
+        yield _retention(settings, database, SystemClock())
     finally:
         database.close()
 
