@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from askonce.core.errors import RateLimitedError
 from askonce.core.limits import Rate, Subject
-from askonce.core.requests import counted_for
+from askonce.core.requests import Visit, counted_for
 from askonce.core.retention import Kind
 from askonce.db.database import SqlDatabase
 from askonce.db.money_rows import RateLimitRow
@@ -126,7 +126,7 @@ def test_after_retry_after_the_same_request_is_admitted_and_not_long_before(
     clock.advance(refused.retry_after - 1)
     assert outcomes(limits, database, ALICE) == [False]
     clock.advance(1)
-    assert limits.refusal(ALICE) is None
+    assert limits.refusal(Visit(ALICE)) is None
     assert outcomes(limits, database, ALICE) == [True]
 
 
@@ -159,16 +159,16 @@ def test_one_tenant_takes_nothing_from_another(database: SqlDatabase) -> None:
 def test_a_flood_is_refused_from_memory_until_it_may_be_admitted(database: SqlDatabase) -> None:
     clock = FakeClock()
     limits = limited("1/minute", clock=clock)
-    assert limits.refusal(ALICE) is None
+    assert limits.refusal(Visit(ALICE)) is None
 
     _, told = admitted(limits, database, ALICE, ALICE)
 
-    remembered = limits.refusal(ALICE)
+    remembered = limits.refusal(Visit(ALICE))
     assert isinstance(told, RateLimitedError)
     assert remembered is not None
     assert (remembered.retry_after, list(remembered.quotas)) == (60, list(told.quotas))
     clock.advance(60)
-    assert limits.refusal(ALICE) is None
+    assert limits.refusal(Visit(ALICE)) is None
 
 
 def test_what_is_left_is_told(database: SqlDatabase) -> None:

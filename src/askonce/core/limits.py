@@ -9,7 +9,7 @@ all counters start anew and everybody comes.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -23,10 +23,25 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many requests in each second, minute, hour or day."""
+    """So many requests in each second, minute, hour or day.
+
+    `interval` is how many microseconds one request takes of the quota, rounded up; `whole`, how
+    many it takes until a quota that was used up is whole again.
+    """
 
     count: int
     period: str
+    seconds: int = field(init=False, compare=False)
+    interval: int = field(init=False, compare=False)
+    whole: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Worked out once: each hit asks for it.
+        seconds = PERIODS[self.period]
+        interval = -(-seconds * MICROSECONDS // self.count)
+        object.__setattr__(self, "seconds", seconds)
+        object.__setattr__(self, "interval", interval)
+        object.__setattr__(self, "whole", self.count * interval)
 
     @classmethod
     def of(cls, written: str) -> "Rate":
@@ -40,20 +55,6 @@ class Rate:
             message = "is not a rate such as 120/minute (second, minute, hour or day)"
             raise ValueError(message)
         return cls(int(match[1]), match[2])
-
-    @property
-    def seconds(self) -> int:
-        return PERIODS[self.period]
-
-    @property
-    def interval(self) -> int:
-        """How many microseconds one request takes of the quota, rounded up."""
-        return -(-self.seconds * MICROSECONDS // self.count)
-
-    @property
-    def whole(self) -> int:
-        """How many microseconds it takes until a quota that was used up is whole again."""
-        return self.count * self.interval
 
 
 class Subject(NamedTuple):
@@ -73,38 +74,44 @@ class Subject(NamedTuple):
         return cls(tenant, "user", user_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What a subject was granted of what it wanted, and when its quota is whole again."""
 
     granted: int
     whole_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """What is left of somebody's quota; it is whole, or there is some of it, in `seconds`."""
+class Quota(NamedTuple):
+    """What is left of somebody's quota: all is there again, or some where nothing is, in `wait`.
+
+    Named tuples, as all of this is made anew for each hit; `wait` is in microseconds.
+    """
 
     kind: str
     rate: Rate
     remaining: int
-    seconds: int
+    wait: int
 
     @classmethod
     def of(cls, subject: Subject, rate: Rate, whole_at: int, *, now: int) -> "Quota":
         """Return what is left at `now`; both times in microseconds."""
-        ahead = max(whole_at - now, 0)
-        remaining = max(rate.whole - ahead, 0) // rate.interval
-        wait = wait_for_one(rate, whole_at, now=now)
-        return cls(subject.kind, rate, remaining, -(-(wait or ahead) // MICROSECONDS))
+        ahead = whole_at - now if whole_at > now else 0
+        room = rate.whole - ahead
+        if room >= rate.interval:
+            return cls(subject.kind, rate, room // rate.interval, ahead)
+        return cls(subject.kind, rate, 0, rate.interval - room)
+
+    @property
+    def seconds(self) -> int:
+        return whole_seconds(self.wait)
 
 
 Quotas = Sequence[Quota]
 
 
-def wait_for_one(rate: Rate, whole_at: int, *, now: int) -> int:
-    """Return in how many microseconds a request will be granted; 0: now."""
-    return max(max(whole_at, now) + rate.interval - rate.whole - now, 0)
+def whole_seconds(microseconds: int) -> int:
+    """Return microseconds as seconds, rounded up."""
+    return -(-microseconds // MICROSECONDS)
 
 
 def microseconds(moment: datetime) -> int:

@@ -1,6 +1,7 @@
 """One user asking one question at one time."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from askonce.core.access import Asker
 from askonce.core.caching import CacheRules
@@ -52,6 +53,8 @@ class Visit:
     counted_for: tuple[Subject, ...]
 
 
+# Each hit asks for it, most often for somebody who has asked before.
+@lru_cache(maxsize=4096)
 def counted_for(tenant: str, key_id: int | None, user_id: str | None) -> tuple[Subject, ...]:
     """Return whose requests one of a key, for a user or for none, is counted with."""
     key = Subject.key(tenant, key_id)

@@ -4,12 +4,14 @@ The fields are those of draft-ietf-httpapi-ratelimit-headers-11, as structured f
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from askonce.core.limits import Quotas
+from askonce.core.limits import MICROSECONDS, Quotas, Rate
 
 POLICY_HEADER = "RateLimit-Policy"
 HEADER = "RateLimit"
+_POLICY_NAME, _NAME = POLICY_HEADER.lower().encode(), HEADER.lower().encode()
 
 DOCUMENTED: dict[str, Any] = {
     POLICY_HEADER: {
@@ -33,13 +35,19 @@ def headers(quotas: Quotas) -> Sequence[tuple[bytes, bytes]]:
     """Return what an answer says of quotas; nothing without any."""
     if not quotas:
         return ()
-    policy = ", ".join(
-        f'"{one.kind}-{one.rate.period}";q={one.rate.count};w={one.rate.seconds}' for one in quotas
-    )
-    left = ", ".join(
-        f'"{one.kind}-{one.rate.period}";r={one.remaining};t={one.seconds}' for one in quotas
-    )
+    policies = [_policy(kind, rate) for kind, rate, _, _ in quotas]
+    left = [
+        f"{name};r={quota.remaining};t={-(-quota.wait // MICROSECONDS)}"
+        for (name, _), quota in zip(policies, quotas, strict=True)
+    ]
     return (
-        (POLICY_HEADER.lower().encode(), policy.encode()),
-        (HEADER.lower().encode(), left.encode()),
+        (_POLICY_NAME, ", ".join([policy for _, policy in policies]).encode()),
+        (_NAME, ", ".join(left).encode()),
     )
+
+
+@cache
+def _policy(kind: str, rate: Rate) -> tuple[str, str]:
+    """Return the name of a policy, and the whole of it."""
+    name = f'"{kind}-{rate.period}"'
+    return name, f"{name};q={rate.count};w={rate.seconds}"

@@ -68,7 +68,7 @@ class AskOnce:
         """
         if self._limits is None or request.asker.turn is not None:
             return self._recall_again(request)
-        refusal = self._limits.refusal(request.counted_for)
+        refusal = self._limits.refusal(request)
         if refusal is not None:
             return already(Recalled(refusal))
         return self._ledger.write_together(self._giver.admit, request)
@@ -77,10 +77,11 @@ class AskOnce:
         """Count a request that asks nothing."""
         if self._limits is None:
             return already(Recalled(None))
-        refusal = self._limits.refusal(counted_for)
+        visit = Visit(counted_for)
+        refusal = self._limits.refusal(visit)
         if refusal is not None:
             return already(Recalled(refusal))
-        return self._ledger.write_together(self._giver.admit, Visit(counted_for))
+        return self._ledger.write_together(self._giver.admit, visit)
 
     def board_given(self, request: Request, recalled: Recalled) -> Boarded:
         """Return where the answer will come from, once `recall` gave what it could.

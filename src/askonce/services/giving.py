@@ -92,18 +92,24 @@ class Giver:
         """
         assert self._limits is not None  # noqa: S101 - by who asks
         admissions = self._limits.admit(tx, [request.counted_for for request in requests])
-        admitted = [
-            request
-            for request, admission in zip(requests, admissions, strict=True)
-            if isinstance(request, Request) and not isinstance(admission, RateLimitedError)
-        ]
-        given = dict(zip(map(id, admitted), self._recalled(tx, admitted), strict=True))
-        return [
-            Recalled(admission)
-            if isinstance(admission, RateLimitedError)
-            else Recalled(given.get(id(request)), admission)
-            for request, admission in zip(requests, admissions, strict=True)
-        ]
+        given = iter(
+            self._recalled(
+                tx,
+                [
+                    request
+                    for request, admission in zip(requests, admissions, strict=True)
+                    if isinstance(request, Request) and not isinstance(admission, RateLimitedError)
+                ],
+            )
+        )
+        recalled = []
+        for request, admission in zip(requests, admissions, strict=True):
+            if isinstance(admission, RateLimitedError):
+                recalled.append(Recalled(admission))
+            else:
+                is_asking = isinstance(request, Request)
+                recalled.append(Recalled(next(given) if is_asking else None, admission))
+        return recalled
 
     def recall(self, tx: Transaction, requests: Sequence[Request]) -> Sequence[Recalled]:
         """Give each asker an accepted cache entry; None, and no row, without one."""

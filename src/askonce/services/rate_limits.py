@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from askonce.core.clock import Clock
 from askonce.core.errors import RateLimitedError
 from askonce.core.limits import (
-    MICROSECONDS,
     Quota,
     Quotas,
     Rate,
     Subject,
     microseconds,
-    wait_for_one,
+    whole_seconds,
 )
 from askonce.core.ports import Transaction
+from askonce.core.requests import Request, Visit
 
 _MOST_REMEMBERED = 10_000
 
@@ -32,7 +32,7 @@ class RateLimits:
         # earlier, whatever is asked elsewhere: a flood of refused requests costs no writing.
         self._refused: dict[tuple[Rate, Subject], int] = {}
 
-    def refusal(self, subjects: Subjects) -> RateLimitedError | None:
+    def refusal(self, request: Request | Visit) -> RateLimitedError | None:
         """Return the refusal of a request, where that is certain without a look at the table."""
         if not self._refused:
             return None
@@ -40,7 +40,7 @@ class RateLimits:
         until = {
             (rate, subject): self._refused.get((rate, subject), 0)
             for rate in self._rates
-            for subject in subjects
+            for subject in request.counted_for
         }
         latest = max(until.values())
         if latest <= now:
@@ -50,7 +50,7 @@ class RateLimits:
             for (rate, subject), at in until.items()
             if at > now
         ]
-        return RateLimitedError(retry_after=_whole_seconds(latest - now), quotas=quotas)
+        return RateLimitedError(retry_after=whole_seconds(latest - now), quotas=quotas)
 
     def admit(self, tx: Transaction, asking: Sequence[Subjects]) -> Sequence[Admission]:
         """Count requests, each with its subjects, and return what is left of their quotas.
@@ -60,61 +60,46 @@ class RateLimits:
         """
         now = microseconds(self._clock.now())
         wanted = Counter(subject for subjects in asking for subject in subjects)
-        left: dict[Rate, dict[Subject, int]] = {}
-        whole_at: dict[tuple[Rate, Subject], int] = {}
-        for rate in self._rates:
-            taken = tx.rate_limits.take(rate, wanted, now=now)
-            left[rate] = {subject: one.granted for subject, one in taken.items()}
-            whole_at |= {(rate, subject): one.whole_at for subject, one in taken.items()}
+        taken = [tx.rate_limits.take(rate, wanted, now=now) for rate in self._rates]
+        left = [{subject: one.granted for subject, one in grants.items()} for grants in taken]
         is_admitted = [_spend(left, subjects) for subjects in asking]
-        for rate, grants in left.items():
-            unused = {subject: count for subject, count in grants.items() if count}
+        quotas: dict[Subject, list[Quota]] = {subject: [] for subject in wanted}
+        for rate, grants, rest in zip(self._rates, taken, left, strict=True):
+            unused = {subject: count for subject, count in rest.items() if count}
             if unused:
                 tx.rate_limits.give_back(rate, unused)
-                for subject, count in unused.items():
-                    whole_at[rate, subject] -= count * rate.interval
-        # Most often all requests of a batch are of a few who ask.
-        quotas = {subjects: self._quotas(subjects, whole_at, now) for subjects in set(asking)}
+            for subject, (_, whole_at) in grants.items():
+                given_back = unused[subject] * rate.interval if subject in unused else 0
+                quotas[subject].append(Quota.of(subject, rate, whole_at - given_back, now=now))
         return [
-            quotas[subjects] if admitted else self._refuse(subjects, whole_at, now)
+            [quota for subject in subjects for quota in quotas[subject]]
+            if admitted
+            else self._refuse(subjects, quotas, now)
             for subjects, admitted in zip(asking, is_admitted, strict=True)
         ]
 
-    def _quotas(
-        self, subjects: Subjects, whole_at: Mapping[tuple[Rate, Subject], int], now: int
-    ) -> Quotas:
-        return [
-            Quota.of(subject, rate, whole_at[rate, subject], now=now)
-            for rate in self._rates
-            for subject in subjects
-        ]
-
     def _refuse(
-        self, subjects: Subjects, whole_at: Mapping[tuple[Rate, Subject], int], now: int
+        self, subjects: Subjects, quotas: Mapping[Subject, Quotas], now: int
     ) -> RateLimitedError:
-        waits = {
-            (rate, subject): wait_for_one(rate, whole_at[rate, subject], now=now)
-            for rate in self._rates
-            for subject in subjects
-        }
         if len(self._refused) > _MOST_REMEMBERED:
             self._refused.clear()
-        self._refused |= {which: now + wait for which, wait in waits.items() if wait}
-        return RateLimitedError(
-            retry_after=_whole_seconds(max(waits.values())),
-            quotas=self._quotas(subjects, whole_at, now),
-        )
+        told = [quota for subject in subjects for quota in quotas[subject]]
+        waits = []
+        for subject in subjects:
+            for quota in quotas[subject]:
+                if not quota.remaining:
+                    waits.append(quota.wait)
+                    self._refused[quota.rate, subject] = now + quota.wait
+        return RateLimitedError(retry_after=whole_seconds(max(waits)), quotas=told)
 
 
-def _spend(left: Mapping[Rate, dict[Subject, int]], subjects: Subjects) -> bool:
+def _spend(left: Sequence[dict[Subject, int]], subjects: Subjects) -> bool:
     """Count one request, if something is left for it everywhere."""
-    if not all(grants[subject] for grants in left.values() for subject in subjects):
-        return False
-    for grants in left.values():
+    for grants in left:
+        for subject in subjects:
+            if not grants[subject]:
+                return False
+    for grants in left:
         for subject in subjects:
             grants[subject] -= 1
     return True
-
-
-def _whole_seconds(microseconds: int) -> int:
-    return -(-microseconds // MICROSECONDS)
