@@ -20,7 +20,7 @@ LOCK := uv pip compile pyproject.toml --extra local --group weights --group buil
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev-setup test chaos bench soak check format cover lock build clean
+.PHONY: help setup run dev-setup test chaos bench soak check format cover docs lock build clean
 
 help:  ## List what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ format: dev-setup  ## Rewrite the code as the linter wants it
 
 cover: dev-setup  ## Run the tests and show which lines they miss
 	@$(BIN)/pytest --cov --cov-report=term --cov-report=html $(ARGS)
+
+docs: dev-setup  ## Make a site of docs/ in build/docs; a link that leads nowhere stops it
+	@$(BIN)/python -m docs.settings
+	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder dirhtml docs build/docs
 
 lock: $(BIN)/pip  ## Write the lock files anew; newest versions with ARGS=--upgrade
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT \

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 revision = "0003"
 down_revision = "0002"
 
-# With more answers than this, PostgreSQL's tables are changed step by step, without locking them.
+# With more answers or analyses than this, PostgreSQL's tables are changed step by step, without
+# locking them.
 FEW = 10_000
 BATCH = 1_000
 
@@ -114,21 +115,27 @@ def unhurried() -> "Iterator[tuple[Connection, str]]":
     )
     with engine.connect() as apart:
         # Asked there: whoever is in a transaction and has read a table is waited for.
-        if has_many_answers(apart):
+        if has_many_rows(apart):
             yield apart, "CONCURRENTLY"
         else:
             yield own, ""
 
 
-def has_many_answers(connection: "Connection") -> bool:
+def has_many_rows(connection: "Connection") -> bool:
     """Return whether changing them all would take long."""
     config = op.get_context().config
     few = FEW if config is None else config.attributes.get("few", FEW)
     if not sa.inspect(connection).has_table("answers"):
         # Made just now, in a transaction that has not ended.
         return False
-    beyond = sa.text("SELECT 1 FROM answers ORDER BY id OFFSET :few LIMIT 1")
-    return connection.execute(beyond, {"few": few}).first() is not None
+    # Few answers may have been given very often.
+    return any(
+        connection.execute(beyond, {"few": few}).first() is not None
+        for beyond in (
+            sa.text("SELECT 1 FROM answers ORDER BY id OFFSET :few LIMIT 1"),
+            sa.text("SELECT 1 FROM analyses ORDER BY id OFFSET :few LIMIT 1"),
+        )
+    )
 
 
 def fill(connection: "Connection") -> None:

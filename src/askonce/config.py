@@ -78,6 +78,7 @@ class Settings(BaseSettings):
         default="sqlite:///askonce.db",
         validation_alias=AliasChoices("ASKONCE_DATABASE_URL", "DATABASE_URL"),
     )
+    migrate: Literal["auto", "never"] = "auto"
 
     anthropic_api_key: ApiKey | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
     openai_api_key: ApiKey | None = Field(default=None, validation_alias="OPENAI_API_KEY")

@@ -71,17 +71,22 @@ def assemble(settings: Settings) -> tuple[http.Application, "Process"]:
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database to the newest schema.
+    """Bring the database to the newest schema, unless the settings leave that to others.
 
     Raises:
-        ConfigurationError: the database URL is not one that can be used.
+        ConfigurationError: the database URL is not one that can be used, or its schema is not.
         DatabaseUnavailableError: the database does not answer.
     """
+    log.configure(settings.log_level)
     database = SqlDatabase(settings.database_url, pool_size=1)
     try:
-        migrating.upgrade(database)
+        _migration(settings)(database)
     finally:
         database.close()
+
+
+def _migration(settings: Settings) -> Callable[[SqlDatabase], None]:
+    return migrating.require_current if settings.migrate == "never" else migrating.upgrade
 
 
 @contextmanager
@@ -163,6 +168,7 @@ class Process:
         self, settings: Settings, *, providers: Mapping[str, Provider] | None, clock: Clock
     ) -> None:
         owner = secrets.token_hex(16)
+        self._migrate = _migration(settings)
         self.door = Door()
         self.providers = providers if providers is not None else configured_providers(settings)
         self._default = default_provider(settings, self.providers)
@@ -314,7 +320,7 @@ class Process:
 
     def start(self) -> None:
         """Migrate, look for what was left behind, then take requests."""
-        migrating.upgrade(self.database)
+        self._migrate(self.database)
         self.recovery.start()
         self.access.start()
         self.preferences.start()

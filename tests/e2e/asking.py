@@ -9,11 +9,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from tests.serving import PATIENCE_SECONDS, Server
+from tests.serving import PATIENCE_SECONDS
 
 _PROBLEM = "application/problem+json"
+
+
+class Listener(Protocol):
+    """Who takes requests on 127.0.0.1: a server, or a proxy before some."""
+
+    port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +59,7 @@ class Call:
         return "\r\n".join([*lines, "", ""]).encode() + self.body
 
 
-def question(server: Server, text: str, user: str = "ann", cache_control: str = "") -> Call:
+def question(server: Listener, text: str, user: str = "ann", cache_control: str = "") -> Call:
     """Return the request to analyse `text`."""
     return Call(
         port=server.port,
@@ -63,12 +69,12 @@ def question(server: Server, text: str, user: str = "ann", cache_control: str = 
     )
 
 
-def analyze(server: Server, text: str, user: str = "ann", cache_control: str = "") -> Reply:
+def analyze(server: Listener, text: str, user: str = "ann", cache_control: str = "") -> Reply:
     """Have `text` analysed, and wait for it."""
     return at_once([question(server, text, user, cache_control)])[0]
 
 
-def get(server: Server, path: str) -> Reply:
+def get(server: Listener, path: str) -> Reply:
     return at_once([Call(port=server.port, method="GET", path=path)])[0]
 
 
@@ -85,7 +91,7 @@ def under_way(*calls: Call) -> Iterator[Callable[[], list[Reply]]]:
         yield lambda: replies.result(PATIENCE_SECONDS)
 
 
-def history(server: Server, user: str = "ann") -> list[dict[str, Any]]:
+def history(server: Listener, user: str = "ann") -> list[dict[str, Any]]:
     """Return the whole history of a user, newest first, page by page."""
     items: list[dict[str, Any]] = []
     cursor = ""
@@ -97,7 +103,7 @@ def history(server: Server, user: str = "ann") -> list[dict[str, Any]]:
         cursor = f"&cursor={page['next_cursor']}"
 
 
-def raw(server: Server, sent: bytes) -> Reply:
+def raw(server: Listener, sent: bytes) -> Reply:
     """Send bytes as they are, and read one response, whatever it is."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS) as line:
         line.sendall(sent)

@@ -1,13 +1,7 @@
-"""How a server starts, alone and among others, from a checkout and from a wheel."""
+"""How a server starts, alone and among others."""
 
-import subprocess
-import sys
-from pathlib import Path
-
-from tests.e2e.asking import analyze, get, history
+from tests.e2e.asking import analyze, history
 from tests.serving import Servers
-
-ROOT = Path(__file__).parents[2]
 
 WRONG = [
     ("ASKONCE_MAX_CALLS", "0"),
@@ -58,27 +52,3 @@ def test_with_no_setting_at_all_the_embedded_model_answers(servers: Servers) -> 
     assert (second.json["result"], second.json["cached"]) == (first.json["result"], True)
     assert second.headers["cache-status"].startswith("askonce; hit; ttl=86")
     assert second.seconds < 5
-
-
-def test_a_wheel_brings_all_that_it_needs(servers: Servers, tmp_path: Path) -> None:
-    built, installed = tmp_path / "dist", tmp_path / "site"
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(built)]
-    subprocess.run([*build, str(ROOT)], check=True, capture_output=True)
-    wheel = next(built.iterdir())
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-    subprocess.run([*pip, "--target", str(installed), str(wheel)], check=True, capture_output=True)
-
-    server = servers.begin_bare(PYTHONPATH=installed).wait_until_ready()
-    where = subprocess.run(
-        [sys.executable, "-c", "import askonce; print(askonce.__file__)"],
-        env={"PYTHONPATH": str(installed)},
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-
-    assert analyze(server, "hello").status == 200
-    assert get(server, "/docs").status == 200
-    assert get(server, "/docs/static/swagger-ui.css").status == 200
-    assert where.stdout.startswith(str(installed))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.asking import analyze, get, history, question, under_way
+from tests.e2e.asking import Listener, analyze, get, history, question, under_way
 from tests.e2e.records import outcomes
 from tests.serving import PATIENCE_SECONDS, Server, Servers, until
 from tests.stub.client import StubProvider
@@ -28,7 +28,7 @@ class Event:
 class Stream:
     """A request for a stream, whose events are read one by one."""
 
-    def __init__(self, server: Server, text: str, user: str = "ann", **headers: str) -> None:
+    def __init__(self, server: Listener, text: str, user: str = "ann", **headers: str) -> None:
         self._line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
         accepts = {"content-type": "application/json", "accept": "text/event-stream"}
         body = json.dumps({"text": text})

@@ -18,7 +18,7 @@ from askonce.core.keys import NewKey
 from askonce.core.limits import Rate, Subject, microseconds
 from askonce.core.ports import HistoryFilter
 from askonce.core.preferences import Wishes
-from askonce.db import migrating
+from askonce.db import migrating, schema
 from askonce.db.database import SqlDatabase
 from askonce.db.rows import Row
 from tests.databases import PostgresTemplates, migrate
@@ -235,7 +235,7 @@ def test_each_migration_has_one_parent_and_a_way_back() -> None:
     scripts = ScriptDirectory(str(Path(__file__).parents[2] / "migrations"))
     revisions = list(scripts.walk_revisions())
 
-    assert scripts.get_heads() == [migrating.newest()]
+    assert scripts.get_heads() == [schema.newest()]
     assert all(hasattr(revision.module, "downgrade") for revision in revisions)
 
 

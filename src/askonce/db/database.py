@@ -137,6 +137,11 @@ class SqlDatabase:
             return str(self.path_beside(""))
         return self._url.render_as_string(hide_password=True)
 
+    @property
+    def url(self) -> URL:
+        """Where this database is, with its password."""
+        return self._url
+
     def path_beside(self, suffix: str) -> Path:
         """Return the path of a file that stands beside the SQLite file."""
         return Path(f"{Path(self._url.database or '').absolute()}{suffix}")

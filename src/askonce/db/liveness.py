@@ -42,22 +42,7 @@ class LockedFiles:
         os.close(self._file)
 
     def _is_locked(self, owner: str) -> bool | None:
-        """Return whether somebody holds the lock on a file; None where there is no such file."""
-        if not owner.isalnum():
-            return None
-        try:
-            file = os.open(self._folder / owner, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            # Shared: two who look at one moment must not take each other for the owner.
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        else:
-            return False
-        finally:
-            os.close(file)
+        return _is_locked(self._folder / owner) if owner.isalnum() else None
 
     def _sweep(self) -> None:
         """Remove the files of the dead that nobody can be waiting for any more."""
@@ -66,6 +51,28 @@ class LockedFiles:
             if self.is_dead(file.name):
                 with suppress(OSError):
                     file.unlink()
+
+
+def is_anybody_alive(folder: Path) -> bool:
+    """Return whether a process certainly runs that keeps its lock in `folder`."""
+    return folder.is_dir() and any(_is_locked(file) for file in folder.iterdir())
+
+
+def _is_locked(path: Path) -> bool | None:
+    """Return whether somebody holds the lock on a file; None where there is no such file."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        # Shared: two who look at one moment must not take each other for the owner.
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(file)
 
 
 def _modified(file: Path) -> float:

@@ -1,16 +1,16 @@
-"""Brings a database to the newest schema, safely when several processes start at once."""
+"""Brings a database to another schema, safely when several processes start at once."""
 
 import time
 from collections.abc import Callable
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from askonce.core.errors import ConfigurationError
 from askonce.db.database import SqlDatabase, translated
+from askonce.db.schema import at, newest, revisions, schema_of, scripts
+from askonce.telemetry import log
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -18,69 +18,113 @@ if TYPE_CHECKING:
 # Any constant will do, so long as every replica takes the same: "askonce" in ASCII.
 _MIGRATION_LOCK = int.from_bytes(b"askonce", "big")
 _POLL_SECONDS = 0.05
+# For so long a step may ask for a table that somebody else uses, a backup for instance: meanwhile
+# everybody who comes after it waits too. Then it lets them pass, and tries again.
+_LOCK_MILLISECONDS = 1_000
+_REST_SECONDS = 1.0
+_PATIENCE_SECONDS = 600.0
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 def upgrade(database: SqlDatabase, revision: str = "head") -> None:
-    """Run all migrations that are missing, in one transaction; do nothing when there are none.
+    """Run the migrations that are missing; do nothing when there are none.
+
+    An empty database gets all of them in one transaction. Another gets each in one of its own, so
+    that no table stays locked for longer than its own change takes.
 
     Raises:
         DatabaseUnavailableError: the database cannot be reached.
         ConfigurationError: it is of a newer version, or not ours.
     """
+    schema = schema_of(database)
+    schema.require_known()
+    last = newest() if revision == "head" else revision
+    steps = [missing for missing in schema.missing if missing <= last]
     try:
-        if revision == "head" and is_current(database):
-            return
-        _upgrade(database, revision)
+        for step in steps[-1:] if schema.at is None else steps:
+            _upgrade_to(database, step)
     except ProgrammingError:
         message = "ASKONCE_DATABASE_URL: the database cannot be used as it is"
         raise ConfigurationError(message) from None
 
 
-def _upgrade(database: SqlDatabase, revision: str) -> None:
-    from alembic import command
-    from alembic.util import CommandError
+def require_current(database: SqlDatabase) -> None:
+    """Refuse a database that would have to be migrated.
 
-    try:
-        run(database, lambda config: command.upgrade(config, revision))
-    except CommandError:
-        message = "ASKONCE_DATABASE_URL: the database belongs to a newer version of askonce"
-        raise ConfigurationError(message) from None
-
-
-def downgrade(database: SqlDatabase, revision: str) -> None:
-    """Undo migrations down to `revision` (`base` undoes all)."""
-    from alembic import command
-
-    run(database, lambda config: command.downgrade(config, revision))
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
+        ConfigurationError: its schema is an older or a newer one.
+    """
+    schema_of(database).require_current()
 
 
 def is_current(database: SqlDatabase) -> bool:
     """Return whether the schema is the one that this version was written for."""
-    with translated(), database.engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return False
-        versions = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
-    return versions == [newest()]
+    return schema_of(database).is_current
 
 
-def newest() -> str:
-    """Return the revision that all migrations lead to: their files are numbered."""
-    files = (_scripts() / "versions").glob("[0-9]*.py")
-    return max(file.name for file in files).partition("_")[0]
+def downgrade(database: SqlDatabase, revision: str) -> None:
+    """Undo migrations down to `revision` (`base` undoes all), in one transaction.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached.
+        ConfigurationError: there is no such revision, or the database is older or not ours.
+    """
+    from alembic import command
+
+    schema = schema_of(database)
+    schema.require_known()
+    if revision not in ["base", *revisions()]:
+        raise ConfigurationError(f"REVISION: {revision} is not one of {', '.join(revisions())}")
+    if revision != "base" and (schema.at is None or revision > schema.at):
+        raise ConfigurationError(f"REVISION: the database is at {schema.at}, before {revision}")
+    run(database, lambda config: command.downgrade(config, revision))
 
 
 def run(database: SqlDatabase, step: "Callable[[Config], None]") -> None:
-    """Take a step of migration in one transaction, while no other process takes one."""
+    """Take a step of migration in one transaction, while no other process takes one.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached, or a table stays locked.
+    """
+    until = time.monotonic() + _PATIENCE_SECONDS
+    with translated(), database.writing():
+        while not _has_run(database, step, is_last_try=time.monotonic() > until):
+            log.warning("migration_waited_for_a_table")
+            time.sleep(_REST_SECONDS)
+
+
+def _upgrade_to(database: SqlDatabase, revision: str) -> None:
+    from alembic import command
+
+    def step(config: "Config") -> None:
+        # Somebody else may have had the turn before us.
+        had = at(config.attributes["connection"])
+        if had is None or had < revision:
+            command.upgrade(config, revision)
+
+    run(database, step)
+
+
+def _has_run(database: SqlDatabase, step: "Callable[[Config], None]", *, is_last_try: bool) -> bool:
+    """Take the step; False where a table that it needs is in use, and nothing was done."""
     config = _config()
-    with translated(), database.writing(), database.engine.begin() as connection:
-        if not database.is_sqlite:
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
-            connection.execute(text("SET LOCAL lock_timeout = 0"))
-            # A step that works on a big table does so on a connection of its own, while we wait.
-            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-            _take_turn(connection)
-        config.attributes["connection"] = connection
-        step(config)
+    try:
+        with database.engine.begin() as connection:
+            if not database.is_sqlite:
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}")
+                # A step that works on a big table does so on a connection of its own, while we
+                # wait.
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+                _take_turn(connection)
+            config.attributes["connection"] = connection
+            step(config)
+    except OperationalError as error:
+        if is_last_try or getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        return False
+    return True
 
 
 def _take_turn(connection: Connection) -> None:
@@ -98,13 +142,5 @@ def _config() -> "Config":
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
     return config
-
-
-def _scripts() -> Path:
-    """Return where the migrations are: inside the wheel, or beside `src` in a checkout."""
-    checkout = Path(__file__).parents[3] / "migrations"
-    if (checkout / "env.py").exists():
-        return checkout
-    return Path(str(resources.files("askonce") / "migrations"))
