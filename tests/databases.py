@@ -84,6 +84,7 @@ class SqliteTemplates:
 
 def migrate(url: str) -> None:
     """Bring a database to the newest schema."""
-    database = SqlDatabase(url, pool_size=1)
+    # A machine that is busy with other things is no database that is away.
+    database = SqlDatabase(url, pool_size=1, busy_seconds=60)
     migrating.upgrade(database)
     database.close()

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from askonce.core.errors import ConfigurationError
+from askonce.core.limits import Rate
 
 PREFIX = "ASKONCE_"
 ENV_FILE = ".env"
@@ -50,6 +52,10 @@ def _reachable(url: str) -> str:
         raise ValueError(message)
     return url
 
+
+# Dollars per million tokens; with 6 decimals at most a token costs whole picodollars.
+_PRICE = r"[0-9]{1,6}(\.[0-9]{1,6})?/[0-9]{1,6}(\.[0-9]{1,6})?"
+Price = tuple[Decimal, Decimal]
 
 ApiKey = Annotated[SecretStr, AfterValidator(_sendable)]
 BaseUrl = Annotated[str, AfterValidator(_reachable)]
@@ -104,6 +110,9 @@ class Settings(BaseSettings):
     max_calls: int = Field(default=128, ge=1, le=10_000)
     max_queue: int = Field(default=2000, ge=0, le=1_000_000)
 
+    rate_limit: Annotated[tuple[Rate, ...], NoDecode] = ()
+    prices: Annotated[Mapping[str, Price], NoDecode] = {}
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
     log_salt: Annotated[SecretStr, Field(min_length=16)] | None = None
@@ -133,6 +142,30 @@ class Settings(BaseSettings):
         return (
             [name.strip() for name in written.split(",")] if isinstance(written, str) else written
         )
+
+    @field_validator("rate_limit", mode="before")
+    @classmethod
+    def _rates(cls, written: Any) -> Any:
+        """Return the rates in a list separated by commas, one for each period at most."""
+        if not isinstance(written, str):
+            return written
+        rates = tuple(Rate.of(one.strip()) for one in written.split(","))
+        if len({rate.period for rate in rates}) < len(rates):
+            message = "names a period twice"
+            raise ValueError(message)
+        return rates
+
+    @field_validator("prices", mode="before")
+    @classmethod
+    def _prices(cls, written: Any) -> Any:
+        """Return what models cost, in a list separated by commas: my-model=0.25/2.00."""
+        if not isinstance(written, str):
+            return written
+        pairs = [entry.strip().rpartition("=") for entry in written.split(",") if entry.strip()]
+        if not all(model and re.fullmatch(_PRICE, price) for model, _, price in pairs):
+            message = "has models with dollars per million tokens in and out: my-model=0.25/2.00"
+            raise ValueError(message)
+        return {model.strip(): price.split("/") for model, _, price in pairs}
 
     @field_validator("context_tokens", mode="before")
     @classmethod

@@ -33,6 +33,8 @@ from askonce.providers.windows import ContextWindows
 from askonce.services.access import Access
 from askonce.services.analyses import Analyses
 from askonce.services.ask_once import AskOnce
+from askonce.services.budgeting import Budgeting
+from askonce.services.budgets import Budgets
 from askonce.services.contexts import Contexts
 from askonce.services.conversations import Conversations
 from askonce.services.defaults import Defaults
@@ -44,6 +46,7 @@ from askonce.services.keys import Keys
 from askonce.services.lane import Lane
 from askonce.services.leading import Leader
 from askonce.services.preferences import Preferences
+from askonce.services.rate_limits import RateLimits
 from askonce.services.recovery import Recovery
 from askonce.services.retention import Retention
 from askonce.services.summaries import Summaries
@@ -111,11 +114,24 @@ def keyring(settings: Settings) -> Iterator[Keys]:
         ConfigurationError: the database URL is not one that can be used.
         DatabaseUnavailableError: the database does not answer.
     """
+    with _up_to_date(settings) as database:
+        yield Keys(database=database, clock=SystemClock(), random_bytes=secrets.token_bytes)
+
+
+@contextmanager
+def budgeting(settings: Settings) -> Iterator[Budgeting]:
+    """Give what sets budgets, as `keyring` gives what makes keys."""
+    with _up_to_date(settings) as database:
+        yield Budgeting(database, SystemClock())
+
+
+@contextmanager
+def _up_to_date(settings: Settings) -> Iterator[SqlDatabase]:
     log.configure(settings.log_level, settings.log_format)
     database = SqlDatabase(settings.database_url, pool_size=1)
     try:
         migrating.upgrade(database)
-        yield Keys(database=database, clock=SystemClock(), random_bytes=secrets.token_bytes)
+        yield database
     finally:
         database.close()
 
@@ -213,8 +229,10 @@ class Process:
             given_up_after=timedelta(seconds=settings.deadline + settings.commit_patience)
             + CLOCK_SKEW,
         )
+        self.budgets = Budgets(database=self.database, prices=Prices(settings.prices), clock=clock)
         self.leader = Leader(
             chain=chain,
+            budgets=self.budgets,
             ledger=self.ledger,
             heartbeat=self.heartbeat,
             clock=clock,
@@ -238,8 +256,10 @@ class Process:
         ask_once = AskOnce(
             ledger=self.ledger,
             flying=flying,
+            budgets=self.budgets,
             clock=clock,
             deadline_seconds=settings.deadline,
+            limits=RateLimits(settings.rate_limit, clock) if settings.rate_limit else None,
             meters=self.meters,
         )
         self.sweep = Sweep(
@@ -315,6 +335,7 @@ class Process:
             clock=clock,
             provider=self._default,
             model=models[self._default],
+            is_limited=bool(settings.rate_limit),
             door=self.door,
             new_id=request_ids(),
             start=self.start,
@@ -347,6 +368,7 @@ class Process:
         self.recovery.start()
         self.access.start()
         self.preferences.start()
+        self.budgets.start()
         self.sweep.start()
         # An SDK takes seconds to import: better now than within somebody's first request.
         threading.Thread(target=self._warm, name="warm", daemon=True).start()
@@ -383,6 +405,7 @@ class Process:
         self.turn_lane.close()
         self.recovery.close()
         self.preferences.close()
+        self.budgets.close()
         self.access.close()
         self.watch.close()
         self.heartbeat.close()
@@ -401,7 +424,7 @@ class Process:
 
 def configured_providers(settings: Settings) -> dict[str, Provider]:
     """Return the providers that have what they need, the preferred one first."""
-    prices = Prices(None)
+    prices = Prices(settings.prices)
     providers: dict[str, Provider] = {}
     if settings.anthropic_api_key is not None:
         providers["claude"] = ClaudeProvider(

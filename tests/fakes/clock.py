@@ -24,3 +24,7 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
         self._monotonic += seconds
+
+    def move(self, step: timedelta) -> None:
+        """Move the wall clock alone, to the microsecond."""
+        self._now += step

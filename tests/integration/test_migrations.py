@@ -12,8 +12,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Inspector, inspect
 
 from askonce.core.access import Role as Access
+from askonce.core.budgets import Hold, Kind, Period, Scope, Unit
 from askonce.core.conversations import NewSession, Role, Turn
 from askonce.core.keys import NewKey
+from askonce.core.limits import Rate, Subject, microseconds
 from askonce.core.ports import HistoryFilter
 from askonce.core.preferences import Wishes
 from askonce.db import migrating, schema
@@ -36,6 +38,10 @@ OURS = {
     "messages",
     "preferences",
     "revisions",
+    "rate_limits",
+    "budgets",
+    "budget_periods",
+    "budget_reservations",
 }
 
 
@@ -64,6 +70,15 @@ def fill_all(database: SqlDatabase) -> None:
         turn = Turn(session_id=session.id, position=1, role=Role.ASSISTANT, sent=1, summarised=0)
         assert tx.messages.give("default", turn, said, cached=False, at=NOW) is not None
         tx.preferences.put("default", "alice", Wishes(provider="claude"), at=NOW)
+        rate = Rate.of("1/day")
+        tx.rate_limits.take(rate, {Subject.user("default", "alice"): 1}, now=microseconds(NOW))
+        scope = Scope(
+            tenant="default", kind=Kind.TENANT, name="", unit=Unit.TOKENS, period=Period.DAY
+        )
+        tx.budgets.put(scope, 10, at=NOW)
+        hold = Hold(tx.budgets.news(None).budgets[0], Period.DAY.start(NOW), 10)
+        assert tx.budgets.reserve([hold]) == [hold]
+        tx.budgets.note(1, [hold])
         key = NewKey(
             tenant="default", name="a", role=Access.USER, user_id="a", digest=KEY, shown="ask_"
         )

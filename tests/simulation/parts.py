@@ -40,9 +40,9 @@ class SimulatedLedger(GroupCommitLedger):
         process.spawn(self._run)
 
     def write(  # type: ignore[override]  # the ledger's own transactions are SqlTransactions
-        self, work: Callable[[Transaction], T], *, key: bytes = b""
+        self, work: Callable[[Transaction], T], *, key: bytes = b"", budgets: Sequence[int] = ()
     ) -> "Future[T]":
-        return VirtualFuture(self._process, super().write(work, key=key))
+        return VirtualFuture(self._process, super().write(work, key=key, budgets=budgets))
 
     def write_together(  # type: ignore[override]
         self, together: Callable[[Transaction, Sequence[A]], Sequence[B]], item: A

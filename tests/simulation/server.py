@@ -10,7 +10,9 @@ from askonce.core.caching import CLOCK_SKEW
 from askonce.core.flights import LeaseTimes
 from askonce.db.analyses import SqlAnalyses
 from askonce.db.flights import SqlFlights
+from askonce.providers.prices import Prices
 from askonce.services.ask_once import AskOnce
+from askonce.services.budgets import Budgets
 from askonce.services.flying import Flying
 from askonce.services.leading import Leader
 from tests.simulation.database import SimulatedDatabase
@@ -98,8 +100,11 @@ class Server(Process):
             given_up_after=timedelta(seconds=DEADLINE_SECONDS + COMMIT_PATIENCE_SECONDS)
             + CLOCK_SKEW,
         )
+        # Nobody has set one: none is looked for.
+        budgets = Budgets(database=database, prices=Prices(), clock=self.clock)
         leader = Leader(
             chain=JournalledChain(self, provider),
+            budgets=budgets,
             ledger=self.ledger,
             heartbeat=SimulatedHeartbeat(self, self.ledger, seconds=HEARTBEAT),
             clock=self.clock,
@@ -127,6 +132,7 @@ class Server(Process):
         self.ask_once: Final = AskOnce(
             ledger=self.ledger,
             flying=flying,
+            budgets=budgets,
             clock=self.clock,
             deadline_seconds=DEADLINE_SECONDS,
         )

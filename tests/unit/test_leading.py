@@ -14,6 +14,8 @@ from askonce.core.flights import Lease
 from askonce.core.orders import Order
 from askonce.core.ports import Chain, Transaction
 from askonce.core.purchases import Purchase
+from askonce.providers.prices import Prices
+from askonce.services.budgets import Budgets
 from askonce.services.heartbeat import Heartbeat
 from askonce.services.leading import Leader
 from askonce.services.recovery import Recovery
@@ -27,8 +29,14 @@ class AwayLedger:
     def __init__(self) -> None:
         self.tries = 0
 
-    def write(self, work: Callable[[Transaction], Any], *, key: bytes = b"") -> "Future[Any]":
-        del work, key
+    def write(
+        self,
+        work: Callable[[Transaction], Any],
+        *,
+        key: bytes = b"",
+        budgets: Sequence[int] = (),
+    ) -> "Future[Any]":
+        del work, key, budgets
         return self._fail()
 
     def write_together(
@@ -103,6 +111,7 @@ class Scene:
         self.heartbeat = Heartbeat(self.ledger, owner="me", seconds=60)
         self.leader = Leader(
             chain=chain,
+            budgets=Budgets(database=AwayDatabase(), prices=Prices(), clock=self.clock),
             ledger=self.ledger,
             heartbeat=self.heartbeat,
             clock=self.clock,

@@ -1,11 +1,13 @@
 """Settings: what is accepted, and how a wrong one is named."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from askonce.config import Settings, load_settings
 from askonce.core.errors import ConfigurationError
+from askonce.core.limits import Rate
 from askonce.main import fallbacks
 
 MODELS = {"claude": "claude-haiku-5-5", "local": "smollm2-135m"}
@@ -165,3 +167,48 @@ def test_an_address_may_be_anybodys_own(environment: pytest.MonkeyPatch, url: st
     environment.setenv("OPENAI_BASE_URL", url)
 
     assert load_settings().openai_base_url == url
+
+
+def test_rates_are_a_list_separated_by_commas(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("ASKONCE_RATE_LIMIT", "10/second, 1000/hour")
+
+    assert load_settings().rate_limit == (Rate(10, "second"), Rate(1000, "hour"))
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ("120", "is not a rate such as 120/minute (second, minute, hour or day)"),
+        ("0/minute", "is not a rate such as 120/minute (second, minute, hour or day)"),
+        ("1/minute,", "is not a rate such as 120/minute (second, minute, hour or day)"),
+        ("1/minute,2/minute", "names a period twice"),
+    ],
+)
+def test_a_wrong_rate_stops_the_start(
+    environment: pytest.MonkeyPatch, written: str, complaint: str
+) -> None:
+    environment.setenv("ASKONCE_RATE_LIMIT", written)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+
+    assert str(caught.value) == f"ASKONCE_RATE_LIMIT: {complaint}"
+
+
+def test_prices_are_exact_and_by_model(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("ASKONCE_PRICES", "a/b:c=0.25/2.00, gpt=0.1=0.000001/3")
+
+    assert load_settings().prices == {
+        "a/b:c": (Decimal("0.25"), Decimal(2)),
+        "gpt=0.1": (Decimal("0.000001"), Decimal(3)),
+    }
+
+
+@pytest.mark.parametrize(
+    "written", ["a", "a=1", "=1/2", "a=1/2/3", "a=-1/2", "a=1/nan", "a=0.0000001/1", "a=1e3/2"]
+)
+def test_a_wrong_price_stops_the_start(environment: pytest.MonkeyPatch, written: str) -> None:
+    environment.setenv("ASKONCE_PRICES", written)
+
+    with pytest.raises(ConfigurationError, match=r"^ASKONCE_PRICES: has models with dollars"):
+        load_settings()

@@ -16,6 +16,8 @@ _NAMES = {
     Kind.IDEMPOTENCY_KEYS: "old idempotency keys",
     Kind.ANALYSES: "old analyses",
     Kind.ATTEMPTS: "records of old calls",
+    Kind.RATE_LIMITS: "quotas that are whole again",
+    Kind.RESERVATIONS: "old charges of unknown cost",
 }
 
 

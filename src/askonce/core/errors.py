@@ -4,6 +4,10 @@ No message here ever holds a text, an answer, a key or a provider's own words.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
+
+from askonce.core.budgets import Budget
+from askonce.core.limits import Quotas
 
 
 class AskonceError(Exception):
@@ -64,6 +68,32 @@ class UnknownProviderError(AskonceError):
 
 class NotCachedError(AskonceError):
     """The caller wanted an answer from the cache or none."""
+
+
+class RateLimitedError(AskonceError):
+    """Somebody asks too often. In `retry_after` whole seconds they may ask again.
+
+    `quotas` has what is left of those that count.
+    """
+
+    def __init__(self, *, retry_after: int, quotas: Quotas) -> None:
+        super().__init__(f"retry after {retry_after} s")
+        self.retry_after = retry_after
+        self.quotas = quotas
+
+
+class BudgetExceededError(AskonceError):
+    """The next call could pass a budget; it was not made.
+
+    `starts_at` is the beginning of the budget's period. `unpriced` is a model whose price is not
+    known, so that it cannot be held against a budget in dollars.
+    """
+
+    def __init__(self, budget: Budget, starts_at: datetime, *, unpriced: str | None = None) -> None:
+        super().__init__(f"{budget.scope.kind} {budget.scope.unit} {budget.scope.period}")
+        self.budget = budget
+        self.ends_at = budget.scope.period.end(starts_at)
+        self.unpriced = unpriced
 
 
 class OverloadedError(AskonceError):

@@ -21,7 +21,7 @@ from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
 from askonce.core.requests import Request
 from askonce.core.retention import Gone, Kind, Look
-from askonce.core.stores import Messages, Preferences, Sessions
+from askonce.core.stores import Budgets, Messages, Preferences, RateLimits, Sessions
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -58,6 +58,7 @@ class Journal(Protocol):
 
         Raises:
             LeaseLostError: another process leads now; the call must not be made.
+            BudgetExceededError: nor must it where it could pass a budget.
         """
 
     def failed(self, error: ProviderError) -> None:
@@ -232,9 +233,20 @@ class Attempts(Protocol):
     """Every provider call: written before it is made, settled after it."""
 
     def open(
-        self, asker: Asker, lease: Lease, *, owner: str, provider: str, model: str, at: datetime
+        self,
+        asker: Asker,
+        lease: Lease,
+        *,
+        owner: str,
+        provider: str,
+        model: str,
+        at: datetime,
+        is_budgeted: bool = False,
     ) -> int:
-        """Write the intent to call a provider, and return the attempt's id."""
+        """Write the intent to call a provider, and return the attempt's id.
+
+        `is_budgeted` says that something is held for it, which its end is to settle.
+        """
 
     def settle(
         self,
@@ -308,6 +320,10 @@ class Transaction(Protocol):
     @property
     def preferences(self) -> Preferences: ...
     @property
+    def budgets(self) -> Budgets: ...
+    @property
+    def rate_limits(self) -> RateLimits: ...
+    @property
     def keys(self) -> Keys: ...
     def prunable(self, kind: Kind) -> Prunable: ...
 
@@ -327,12 +343,15 @@ class Database(Protocol):
 class Ledger(Protocol):
     """The one writer of a process: commits everything that waits in one transaction."""
 
-    def write(self, work: Callable[[Transaction], T], *, key: bytes = b"") -> Future[T]:
+    def write(
+        self, work: Callable[[Transaction], T], *, key: bytes = b"", budgets: Sequence[int] = ()
+    ) -> Future[T]:
         """Run `work` in the next batch; the future resolves once it is durable.
 
         `work` may be run twice (a failed batch is undone and its works are run one by one), so it
         must do nothing but use its transaction. Works are ordered by `key` within a batch, so
-        that two replicas lock rows in the same order.
+        that two replicas lock rows in the same order; `budgets` are those that it may change,
+        which are locked before all else.
         """
 
     def write_together(

@@ -1,9 +1,11 @@
 """One user asking one question at one time."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from askonce.core.access import Asker
 from askonce.core.caching import CacheRules
+from askonce.core.limits import Subject
 from askonce.core.questions import Question, Scope
 
 
@@ -37,3 +39,23 @@ class Request:
             rules=rules,
             is_streamed=is_streamed,
         )
+
+    @property
+    def counted_for(self) -> tuple[Subject, ...]:
+        """Whose requests this one is counted with."""
+        return counted_for(self.asker.tenant, self.asker.key_id, self.asker.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request that asks nothing: it is only counted."""
+
+    counted_for: tuple[Subject, ...]
+
+
+# Each hit asks for it, most often for somebody who has asked before.
+@lru_cache(maxsize=4096)
+def counted_for(tenant: str, key_id: int | None, user_id: str | None) -> tuple[Subject, ...]:
+    """Return whose requests one of a key, for a user or for none, is counted with."""
+    key = Subject.key(tenant, key_id)
+    return (key,) if user_id is None else (key, Subject.user(tenant, user_id))

@@ -10,6 +10,8 @@ from askonce.core.idempotency import KEPT_FOR
 
 # What nobody can use any more is left alone for a while: clocks differ, and so do deadlines.
 SPARE = timedelta(hours=1)
+# For so long the cost of a call that was charged as unknown is put right, should it become known.
+CORRECTED_FOR = timedelta(days=62)
 
 
 class Kind(StrEnum):
@@ -19,11 +21,13 @@ class Kind(StrEnum):
     IDEMPOTENCY_KEYS = "idempotency keys"
     ANALYSES = "analyses"
     ATTEMPTS = "attempts"
+    RATE_LIMITS = "rate limits"
+    RESERVATIONS = "reservations"
 
     @property
     def is_in_order_of_age(self) -> bool:
         """Whether rows are looked at oldest first, but for what clocks differ."""
-        return self in (Kind.ANALYSES, Kind.ATTEMPTS)
+        return self in (Kind.ANALYSES, Kind.ATTEMPTS, Kind.RESERVATIONS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +47,10 @@ class Limits:
     def before(self, kind: Kind) -> datetime | None:
         """Return before when a row of this kind is old; None: never."""
         match kind:
-            case Kind.ENTRIES:
+            case Kind.ENTRIES | Kind.RATE_LIMITS:
                 return self.now - SPARE
+            case Kind.RESERVATIONS:
+                return self.now - CORRECTED_FOR
             case Kind.IDEMPOTENCY_KEYS:
                 return self.now - KEPT_FOR - SPARE
             case Kind.ANALYSES | Kind.ATTEMPTS:

@@ -1,4 +1,4 @@
-"""The doors to conversations and preferences in the database."""
+"""The doors to conversations, preferences and limits in the database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import Protocol
 
 from askonce.core.access import Caller
+from askonce.core.budgets import BudgetNews, Hold, Scope, Standing
 from askonce.core.conversations import (
     Message,
     NewSession,
     Session,
     Turn,
 )
+from askonce.core.limits import Rate, Subject, Taken
 from askonce.core.preferences import Wishes
 
 
@@ -126,3 +128,38 @@ class Preferences(Protocol):
 
     def news(self, since: int | None) -> PreferenceNews:
         """Return what has changed after version `since`; without one, only the version."""
+
+
+class RateLimits(Protocol):
+    """How often everybody has asked lately."""
+
+    def take(self, rate: Rate, wanted: Mapping[Subject, int], *, now: int) -> dict[Subject, Taken]:
+        """Grant each subject as much as there is of what it wants; `now` in microseconds."""
+
+    def give_back(self, rate: Rate, unused: Mapping[Subject, int]) -> None:
+        """Take back what `take` granted in this transaction and nobody used."""
+
+
+class Budgets(Protocol):
+    """The budgets of all tenants, and what was spent of them."""
+
+    def put(self, scope: Scope, amount: int, *, at: datetime) -> None:
+        """Set what may be spent; what was spent already of the same budget still counts."""
+
+    def remove(self, scope: Scope) -> bool:
+        """Let calls cost what they may again; False where there was no such budget."""
+
+    def standings(self, now: datetime) -> Sequence[Standing]:
+        """Return all budgets with what is spent of them in the period that `now` lies in."""
+
+    def news(self, since: int | None) -> BudgetNews:
+        """Return what was set after version `since`; without one, all budgets."""
+
+    def reserve(self, holds: Sequence[Hold]) -> Sequence[Hold] | Hold:
+        """Hold the most that a call can cost, of all these budgets or of none.
+
+        Returns what is held, to be noted with the call; or else what did not fit.
+        """
+
+    def note(self, attempt_id: int, holds: Sequence[Hold]) -> None:
+        """Write for which call something is held: its end settles it."""

@@ -18,6 +18,10 @@ from askonce.core.access import Asker
 from askonce.core.answers import Answer
 from askonce.core.attempts import Outcome
 from askonce.core.flights import Lease
+from askonce.db import holds
+from askonce.db.columns import UtcDateTime
+from askonce.db.holds import Charge
+from askonce.db.money_rows import ReservationRow
 from askonce.db.rows import AttemptRow
 
 # Written out, not bound: SQLite uses a partial index only where it can see that it applies.
@@ -30,7 +34,20 @@ _IS_IT = AttemptRow.id == bindparam("attempt_id")
 
 # Built once: building a statement takes longer than running it.
 _WRITE = insert(AttemptRow).values(outcome=Outcome.OPEN.value).returning(AttemptRow.id)
-_SETTLE = update(AttemptRow).where(_IS_IT)
+_SETTLE = update(AttemptRow).where(_IS_IT).returning(AttemptRow.is_budgeted)
+_IS_OPEN_OF = (AttemptRow.owner == bindparam("of_owner"), AttemptRow.outcome == _OPEN)
+_ABANDONED = (*_IS_OPEN_OF, AttemptRow.fingerprint == bindparam("of_question"))
+_ALL_ABANDONED = (
+    *_IS_OPEN_OF,
+    AttemptRow.started_at < bindparam("started_before", type_=UtcDateTime),
+)
+_UNKNOWN = {AttemptRow.outcome: Outcome.UNKNOWN.value, AttemptRow.reason: DIED}
+_ABANDON = update(AttemptRow).where(*_ABANDONED).values(_UNKNOWN)
+_ABANDON_ALL = update(AttemptRow).where(*_ALL_ABANDONED).values(_UNKNOWN)
+_CHARGE_ABANDONED, _CHARGE_ALL_ABANDONED = (
+    Charge(ReservationRow.attempt_id.in_(select(AttemptRow.id).where(*which)))
+    for which in (_ABANDONED, _ALL_ABANDONED)
+)
 _BOUGHT = select(AttemptRow.answer_id).where(_IS_IT).with_for_update()
 
 
@@ -41,7 +58,15 @@ class SqlAttempts:
     connection: Connection
 
     def open(
-        self, asker: Asker, lease: Lease, *, owner: str, provider: str, model: str, at: datetime
+        self,
+        asker: Asker,
+        lease: Lease,
+        *,
+        owner: str,
+        provider: str,
+        model: str,
+        at: datetime,
+        is_budgeted: bool = False,
     ) -> int:
         """Write the intent to call a provider, and return the attempt's id."""
         return self.connection.execute(
@@ -56,6 +81,7 @@ class SqlAttempts:
                 "provider": provider,
                 "model": model,
                 "started_at": at,
+                **({"is_budgeted": True} if is_budgeted else {}),
             },
         ).scalar_one()
 
@@ -70,7 +96,7 @@ class SqlAttempts:
         answer_id: int | None = None,
     ) -> None:
         """Write how a call ended, and what it is known to have cost."""
-        self.connection.execute(
+        is_budgeted = self.connection.execute(
             _SETTLE,
             {
                 "attempt_id": attempt_id,
@@ -82,31 +108,21 @@ class SqlAttempts:
                 "cost": None if answer is None else answer.cost,
                 "finished_at": at,
             },
-        )
+        ).scalar_one_or_none()
+        if is_budgeted:
+            holds.settle(self.connection, attempt_id, outcome, answer)
 
     def abandon(self, fingerprint: bytes, *, owner: str, at: datetime) -> None:
         """Settle what a dead process left open: nobody will ever know what it cost."""
-        self.connection.execute(
-            update(AttemptRow)
-            .where(
-                AttemptRow.fingerprint == fingerprint,
-                AttemptRow.owner == owner,
-                AttemptRow.outcome == Outcome.OPEN.value,
-            )
-            .values(outcome=Outcome.UNKNOWN.value, reason=DIED, finished_at=at)
-        )
+        which: dict[str, object] = {"of_owner": owner, "of_question": fingerprint}
+        _CHARGE_ABANDONED.make(self.connection, which)
+        self.connection.execute(_ABANDON, which | {"finished_at": at})
 
     def abandon_all(self, owner: str, *, started_before: datetime, at: datetime) -> int:
         """Settle all that a process left open, and return how many calls that were."""
-        return self.connection.execute(
-            update(AttemptRow)
-            .where(
-                AttemptRow.owner == owner,
-                AttemptRow.outcome == _OPEN,
-                AttemptRow.started_at < started_before,
-            )
-            .values(outcome=Outcome.UNKNOWN.value, reason=DIED, finished_at=at)
-        ).rowcount
+        which: dict[str, object] = {"of_owner": owner, "started_before": started_before}
+        _CHARGE_ALL_ABANDONED.make(self.connection, which)
+        return self.connection.execute(_ABANDON_ALL, which | {"finished_at": at}).rowcount
 
     def owners_of_open(self) -> Sequence[str]:
         """Return the processes that have calls open, or died with some."""

@@ -6,6 +6,8 @@ from decimal import Decimal
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer
 from sqlalchemy.types import TypeDecorator
 
+from askonce.core.limits import microseconds
+
 # SQLite numbers rows by itself only in a column that is declared INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -32,6 +34,17 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Microseconds(TypeDecorator[datetime]):
+    """A moment, stored as microseconds since 1970: where statements calculate with it."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        del dialect
+        return None if value is None else microseconds(value)
 
 
 class Usd(TypeDecorator[Decimal]):

@@ -25,6 +25,7 @@ from askonce.core.retention import Kind
 from askonce.db.analyses import SqlAnalyses
 from askonce.db.answers import SqlAnswers
 from askonce.db.attempts import SqlAttempts
+from askonce.db.budgets import SqlBudgets
 from askonce.db.flights import SqlFlights
 from askonce.db.gate import WriterGate
 from askonce.db.idempotency import SqlIdempotencyKeys
@@ -37,6 +38,8 @@ from askonce.db.pruning import (
     SqlOldEntries,
     SqlOldIdempotencyKeys,
 )
+from askonce.db.pruning_money import SqlOldRateLimits, SqlOldReservations
+from askonce.db.rate_limits import SqlRateLimits
 from askonce.db.sessions import SqlSessions
 
 BUSY_SECONDS = 5
@@ -48,6 +51,8 @@ _PRUNABLE: dict[Kind, Callable[[Connection], Prunable]] = {
     Kind.IDEMPOTENCY_KEYS: SqlOldIdempotencyKeys,
     Kind.ANALYSES: SqlOldAnalyses,
     Kind.ATTEMPTS: SqlOldAttempts,
+    Kind.RATE_LIMITS: SqlOldRateLimits,
+    Kind.RESERVATIONS: SqlOldReservations,
 }
 
 
@@ -88,6 +93,14 @@ class SqlTransaction:
     @property
     def preferences(self) -> SqlPreferences:
         return SqlPreferences(self.connection)
+
+    @property
+    def budgets(self) -> SqlBudgets:
+        return SqlBudgets(self.connection)
+
+    @property
+    def rate_limits(self) -> SqlRateLimits:
+        return SqlRateLimits(self.connection)
 
     @property
     def keys(self) -> SqlKeys:

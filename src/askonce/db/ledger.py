@@ -41,6 +41,7 @@ class _Entry:
     together: Together
     item: Any
     key: bytes = b""
+    budgets: Sequence[int] = ()
     future: "Future[Any]" = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
@@ -58,18 +59,21 @@ class GroupCommitLedger:
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
-    def write(self, work: Callable[[SqlTransaction], T], *, key: bytes = b"") -> "Future[T]":
+    def write(
+        self, work: Callable[[SqlTransaction], T], *, key: bytes = b"", budgets: Sequence[int] = ()
+    ) -> "Future[T]":
         """Run `work` in the next batch; the future resolves when its effect is durable.
 
         `work` may be run twice (a batch that fails is undone and run again one by one), so it does
         nothing but use its transaction. Works are ordered by `key` within a batch, so that two
-        replicas lock rows in the same order. The future raises what `work` raised, or
+        replicas lock rows in the same order; `budgets` are those that it may change, which are
+        locked before all else. The future raises what `work` raised, or
         `DatabaseUnavailableError`.
 
         Raises:
             OverloadedError: so much waits already that waiting is hopeless.
         """
-        return self._put(_Entry(_one_by_one, work, key))
+        return self._put(_Entry(_one_by_one, work, key, budgets))
 
     def write_together(
         self, together: Callable[[SqlTransaction, Sequence[A]], Sequence[B]], item: A
@@ -162,11 +166,15 @@ def _taken(entries: deque[_Entry], most: int) -> list[_Entry]:
 
 def _run_all(tx: SqlTransaction, batch: list[_Entry]) -> list[tuple[_Entry, Any]]:
     """Run a batch, and return what each of its entries gave."""
+    budgets = {budget for entry in batch for budget in entry.budgets}
+    if budgets:
+        tx.budgets.lock(sorted(budgets))
     kinds: dict[Together, list[_Entry]] = {}
     for entry in sorted(batch, key=lambda entry: entry.key):
         kinds.setdefault(entry.together, []).append(entry)
     done: list[tuple[_Entry, Any]] = []
-    for together in sorted(kinds, key=lambda together: together is _one_by_one):
+    # The same order in all processes: else two of them could wait for each other's rows.
+    for together in sorted(kinds, key=lambda one: (one is _one_by_one, one.__qualname__)):
         entries = kinds[together]
         done += zip(entries, together(tx, [entry.item for entry in entries]), strict=True)
     return done

@@ -146,7 +146,7 @@ _LOCK_ATTEMPTS = (
 _REMOVE_ATTEMPTS = delete(AttemptRow).where(AttemptRow.id.in_(_KEYS))
 
 
-class _SqlOldRows:
+class SqlOldRows:
     """Rows of one table: `look_at` the first ones, `look_on` behind those."""
 
     look_at: Select[*tuple[Any, ...]]
@@ -179,7 +179,7 @@ class _SqlOldRows:
         return {"last": row.key}
 
 
-class SqlOldEntries(_SqlOldRows):
+class SqlOldEntries(SqlOldRows):
     """Questions that nobody leads, whose entry has expired. The answer is somebody's history."""
 
     look_at = _LOOK_AT_ENTRIES
@@ -188,7 +188,7 @@ class SqlOldEntries(_SqlOldRows):
     delete = _REMOVE_ENTRIES
 
 
-class SqlOldIdempotencyKeys(_SqlOldRows):
+class SqlOldIdempotencyKeys(SqlOldRows):
     """Idempotency keys that would be used anew, the oldest first."""
 
     look_at = _LOOK_AT_KEYS
@@ -203,7 +203,7 @@ class SqlOldIdempotencyKeys(_SqlOldRows):
         return {"last": row.key, "last_at": row.created_at}
 
 
-class SqlOldAttempts(_SqlOldRows):
+class SqlOldAttempts(SqlOldRows):
     """The oldest calls that are settled."""
 
     look_at = _LOOK_AT_ATTEMPTS
@@ -212,7 +212,7 @@ class SqlOldAttempts(_SqlOldRows):
     delete = _REMOVE_ATTEMPTS
 
 
-class SqlOldAnalyses(_SqlOldRows):
+class SqlOldAnalyses(SqlOldRows):
     """The oldest history of all users, and the answers that nobody uses without it.
 
     Sessions have no age: what was said in one stays until it is deleted.

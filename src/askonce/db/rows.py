@@ -145,6 +145,8 @@ class AttemptRow(Row):
     cost: Mapped[Decimal | None] = mapped_column(Usd)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Whether something is, or was, held for it: `budget_reservations` has what. None: nothing.
+    is_budgeted: Mapped[bool | None]
 
 
 class IdempotencyRow(Row):

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from askonce.core.access import Caller, Role
 from askonce.core.errors import ForbiddenError
 from askonce.http.authentication import Authentication
+from askonce.http.counting import Counting
 from askonce.http.errors import request_id_of
 from askonce.http.problems import problems
 from askonce.telemetry import requests
@@ -47,6 +48,9 @@ async def any_caller(request: Request) -> Caller:
     requests.tell_of_caller(caller, user_id)
     if user_id is not None and not caller.reaches(user_id):
         raise ForbiddenError
+    counting: Counting | None = request.app.state.counting
+    if counting is not None:
+        await counting.count(request, caller)
     return caller
 
 
@@ -67,17 +71,26 @@ ANYBODY = Depends(anybody)
 _KEYED: Collection[Callable[..., Any]] = (any_caller, admin_caller)
 
 
-def guard(app: FastAPI, authentication: Authentication, *, files: Collection[str]) -> None:
-    """Have callers authenticated, and say so in OpenAPI. `files` are paths that need no key.
+def guard(
+    app: FastAPI,
+    authentication: Authentication,
+    *,
+    files: Collection[str],
+    counting: Counting | None = None,
+) -> None:
+    """Have callers authenticated and counted, and say so in OpenAPI.
+
+    `files` are paths that need no key.
 
     Raises:
         TypeError: a route does not say who may call it.
     """
     app.state.authentication = authentication
+    app.state.counting = counting
     for route in app.routes:
         declared = _declared(route)
         if declared in _KEYED and isinstance(route, APIRoute):
-            route.responses = {**problems(401, 403), **route.responses}
+            route.responses = {**problems(401, 403, 429), **route.responses}
             _document(route)
         elif declared is not anybody and getattr(route, "path", None) not in files:
             raise TypeError(f"{route!r} does not say who may call it: see {__name__}")

@@ -9,7 +9,7 @@ from askonce.core.caching import CacheRules
 from askonce.core.questions import MAX_TEXT_CHARACTERS
 from askonce.http import streams
 from askonce.http.access import AnyCaller
-from askonce.http.asking import HEADERS, PARAMETERS, Asking
+from askonce.http.asking import ANALYZE, HEADERS, PARAMETERS, Asking
 from askonce.http.bodies import documented, json_body
 from askonce.http.errors import request_id_of
 from askonce.http.fields import MOST_TOKENS, Name, Text
@@ -20,7 +20,7 @@ from askonce.http.shown import AnalysisOut, written
 from askonce.services.analyses import Analyses, Draft
 from askonce.services.preferences import Preferences
 
-PATH = "/analyze/{user_id}"
+PATH = ANALYZE
 
 
 class AnalyzeIn(BaseModel):
@@ -77,7 +77,7 @@ def add_routes(app: FastAPI, analyses: Analyses, preferences: Preferences, askin
                 "headers": HEADERS,
                 "content": {streams.MEDIA_TYPE: {"schema": {"type": "string"}, **_STREAM}},
             },
-            **problems(400, 410, 413, 415, 422, 502, 503, 504),
+            **problems(400, 402, 410, 413, 415, 422, 502, 503, 504),
         },
         openapi_extra=PARAMETERS
         | documented(
@@ -111,7 +111,8 @@ def add_routes(app: FastAPI, analyses: Analyses, preferences: Preferences, askin
                 rules=rules,
                 key=idempotency_key_of(request, caller, body),
                 is_streamed=is_streamed,
-            )
+            ),
+            request,
         )
         if is_streamed and not streams.has_failed(boarded.asked):
             return streams.streamed(

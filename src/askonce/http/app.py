@@ -14,6 +14,7 @@ from askonce.http import analyses, errors, health, history, metrics, preferences
 from askonce.http.access import guard
 from askonce.http.asking import Asking
 from askonce.http.authentication import Authentication
+from askonce.http.counting import Counting
 from askonce.http.docs import add_docs, paths
 from askonce.http.fast_lane import FastLane
 from askonce.http.middleware import RequestEdge
@@ -58,6 +59,7 @@ class Parts:
     clock: Clock
     provider: str
     model: str
+    is_limited: bool
     door: Door
     new_id: Callable[[], str]
     start: Callable[[], None]
@@ -90,7 +92,8 @@ def create(parts: Parts) -> Application:
     metrics.add_routes(app, parts.metrics)
     add_docs(app)
     authentication = Authentication(parts.access)
-    guard(app, authentication, files=[*paths(), str(app.openapi_url)])
+    counting = Counting(asking) if parts.is_limited else None
+    guard(app, authentication, files=[*paths(), str(app.openapi_url)], counting=counting)
     edge = RequestEdge(app, new_id=parts.new_id, door=parts.door, meters=parts.meters)
     return FastLane(
         edge,

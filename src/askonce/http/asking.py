@@ -1,21 +1,27 @@
 """Asks a question for a request, however the request was read."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
+
+from fastapi import Request as Incoming
 
 from askonce.core.clock import Clock
 from askonce.core.errors import DatabaseUnavailableError
 from askonce.core.landings import Asked, Boarded, Way
+from askonce.core.limits import Subject
 from askonce.core.requests import Request
 from askonce.http.arrivals import Arrivals
 from askonce.http.middleware import Headers
+from askonce.http.quotas import DOCUMENTED
 from askonce.services.ask_once import AskOnce
-from askonce.services.giving import Given
+from askonce.services.giving import Recalled
 from askonce.telemetry import requests, traces
 
 T = TypeVar("T")
 
+ANALYZE = "/analyze/{user_id}"
 # Longer than the database itself waits for locks and statements.
 _LOOK_UP_SECONDS = 15.0
 
@@ -66,6 +72,7 @@ HEADERS: dict[str, Any] = {
         "description": "`true` where the Idempotency-Key was answered before",
         "schema": {"type": "string"},
     },
+    **DOCUMENTED,
 }
 
 
@@ -77,21 +84,48 @@ class Asking:
         self._arrivals = Arrivals()
         self._clock = clock
 
-    async def boarded(self, request: Request) -> Boarded:
+    async def boarded(self, request: Request, incoming: Incoming) -> Boarded:
         """Return where the answer will come from.
+
+        What is left of the asker's quotas is noted in `incoming`, whatever comes of it.
 
         Raises:
             DatabaseUnavailableError: the database does not answer; nothing was paid for yet.
             AskonceError: as `AskOnce.board`.
         """
-        return self._ask_once.board_given(request, await self._recalled(request))
+        recalled = await self.recalled(request)
+        incoming.scope["state"]["quotas"] = recalled.quotas
+        return self._ask_once.board_given(request, recalled)
 
-    async def asked(self, request: Request) -> Asked:
+    async def asked(self, request: Request, recalled: Recalled) -> Asked:
         """Return the answer; raises what went wrong, as `boarded` and `arrived` do."""
-        given = await self._recalled(request)
-        if isinstance(given, Asked):
-            return self._ask_once.counted(given)
-        return await self.arrived(self._ask_once.board_given(request, given))
+        if isinstance(recalled.given, Asked):
+            return self._ask_once.counted(recalled.given)
+        return await self.arrived(self._ask_once.board_given(request, recalled))
+
+    async def recalled(self, request: Request) -> Recalled:
+        """Count a request, and return what can be given without a call.
+
+        Raises:
+            DatabaseUnavailableError: the database does not answer.
+        """
+        started = time.perf_counter()
+        asker = request.asker
+        try:
+            with traces.step("recall"):
+                return await self._soon(self._ask_once.recall(request))
+        finally:
+            requests.tell(
+                {
+                    "tenant": asker.tenant,
+                    "user": requests.digest(asker.tenant, asker.user_id),
+                    "ms_ledger": requests.milliseconds(time.perf_counter() - started),
+                }
+            )
+
+    async def visited(self, subjects: Sequence[Subject]) -> Recalled:
+        """Count a request that asks nothing; raises as `recalled`."""
+        return await self._soon(self._ask_once.visit(*subjects))
 
     async def arrived(self, boarded: Boarded) -> Asked:
         """Return the answer, once it is there; raises what went wrong on the way."""
@@ -124,20 +158,8 @@ class Asking:
         """Return what a future gives, or raise what it raises."""
         return await self._arrivals.of(future)
 
-    async def _recalled(self, request: Request) -> Given:
-        started = time.perf_counter()
-        asker = request.asker
+    async def _soon(self, future: "Future[T]") -> T:
         try:
-            with traces.step("recall"):
-                recalled = self._ask_once.recall(request)
-                return await self._arrivals.of(recalled, seconds=_LOOK_UP_SECONDS)
+            return await self._arrivals.of(future, seconds=_LOOK_UP_SECONDS)
         except TimeoutError:
             raise DatabaseUnavailableError from None
-        finally:
-            requests.tell(
-                {
-                    "tenant": asker.tenant,
-                    "user": requests.digest(asker.tenant, asker.user_id),
-                    "ms_ledger": requests.milliseconds(time.perf_counter() - started),
-                }
-            )

@@ -13,6 +13,7 @@ from starlette.routing import Match
 from askonce.core.errors import (
     AnswerParkedError,
     AskonceError,
+    BudgetExceededError,
     ConflictError,
     DatabaseUnavailableError,
     DeletedError,
@@ -31,11 +32,14 @@ from askonce.core.errors import (
     ProviderError,
     ProviderExhaustedError,
     ProviderRejectedError,
+    RateLimitedError,
     TooLargeError,
     UnauthenticatedError,
     UnknownProviderError,
     UnsupportedMediaTypeError,
 )
+from askonce.http import quotas
+from askonce.http.shown import moment
 from askonce.telemetry import log, requests
 
 MEDIA_TYPE = "application/problem+json"
@@ -57,6 +61,9 @@ class Problem:
 PROBLEMS: Mapping[type[Exception], Problem] = {
     MalformedRequestError: Problem(
         400, "malformed-request", "The request cannot be read", "{detail}"
+    ),
+    BudgetExceededError: Problem(
+        402, "budget-exceeded", "The budget does not allow another call", "{budget}"
     ),
     UnauthenticatedError: Problem(
         401,
@@ -110,6 +117,12 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "input-too-long",
         "The text is too long for the model",
         "The text does not fit the context of the model at {provider}.",
+    ),
+    RateLimitedError: Problem(
+        429,
+        "rate-limited",
+        "Too many requests",
+        "This key or this user asks too often. Try again in {retry_after} s.",
     ),
     ProviderRejectedError: Problem(
         502,
@@ -225,6 +238,8 @@ def of_error(error: Exception, request_id: str) -> Response:
             detail=getattr(error, "detail", ""),
             provider=error.provider if isinstance(error, ProviderError) else "",
             reason=error.reason if isinstance(error, ProviderError) else "",
+            budget=_told(error) if isinstance(error, BudgetExceededError) else "",
+            retry_after=getattr(error, "retry_after", ""),
         ),
         errors=errors,
         headers=_headers(error, problem),
@@ -268,6 +283,19 @@ def request_id_of(request: Request) -> str:
     return str(request.scope["state"]["request_id"])
 
 
+def _told(error: BudgetExceededError) -> str:
+    scope = error.budget.scope
+    if error.unpriced is not None:
+        return (
+            f"There is a budget in dollars for this {scope.kind}, and the price of the model is not"
+            " known: ask another one, or have its price set (ASKONCE_PRICES)."
+        )
+    return (
+        f"The next call could pass what this {scope.kind} may spend in a {scope.period}; the next"
+        f" {scope.period} begins at {moment(error.ends_at)}. What is cached still costs nothing."
+    )
+
+
 def _path(loc: object) -> str:
     steps = list(loc) if isinstance(loc, (list, tuple)) else []
     if steps and steps[0] in ("body", "query", "path", "header"):
@@ -283,6 +311,9 @@ def _headers(error: Exception, problem: Problem) -> dict[str, str]:
         headers["WWW-Authenticate"] = "Bearer"
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
+    if isinstance(error, RateLimitedError):
+        headers["Retry-After"] = str(error.retry_after)
+        headers |= {name.decode(): value.decode() for name, value in quotas.headers(error.quotas)}
     if isinstance(error, ProviderCircuitOpenError):
         headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
     if isinstance(error, ProviderExhaustedError):

@@ -19,7 +19,7 @@ from askonce.core.preferences import Wishes
 from askonce.core.questions import Question
 from askonce.core.questions import Scope as Sharing
 from askonce.core.requests import Request
-from askonce.http import errors
+from askonce.http import errors, quotas
 from askonce.http.analyses import PATH, AnalyzeIn
 from askonce.http.asking import Asking
 from askonce.http.authentication import Authentication
@@ -132,14 +132,18 @@ class FastLane:
         self, request: Request, request_id: str
     ) -> tuple[int, Headers, bytes, requests.Facts]:
         facts = requests.begin()
+        left: Headers = ()
         try:
-            asked = await self._asking.asked(request)
+            recalled = await self._asking.recalled(request)
+            left = quotas.headers(recalled.quotas)
+            asked = await self._asking.asked(request, recalled)
         except Exception as error:  # noqa: BLE001 - one table says what a client sees of it
             problem = errors.of_error(error, request_id)
-            return problem.status_code, problem.raw_headers, bytes(problem.body), facts
+            headers = [*problem.raw_headers, *left]
+            return problem.status_code, headers, bytes(problem.body), facts
         body = written(asked.analysis)
-        headers = [*_JSON, (b"content-length", b"%d" % len(body)), *self._asking.headers(asked)]
-        return 200, headers, body, facts
+        length = (b"content-length", b"%d" % len(body))
+        return 200, [*_JSON, length, *self._asking.headers(asked), *left], body, facts
 
 
 def _user_who_asks_plainly(scope: Scope) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from askonce.core.errors import NotReadyError, TooLargeError
-from askonce.http import errors
+from askonce.http import errors, quotas
 from askonce.services.door import Door
 from askonce.telemetry import log, requests, traces
 from askonce.telemetry.meters import UNMETERED, Meters
@@ -112,7 +112,8 @@ class RequestEdge:
             nonlocal status, is_over
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = self.marked(message["headers"], request_id)
+                left = quotas.headers(scope["state"].get("quotas", ()))
+                message["headers"] = self.marked([*message["headers"], *left], request_id)
             else:
                 is_over = not message.get("more_body", False)
             await send(message)

@@ -2,9 +2,15 @@
 
 from typing import Any
 
+from askonce.core.errors import RateLimitedError
+from askonce.http import quotas
 from askonce.http.errors import INTERNAL, MEDIA_TYPE, METHOD_NOT_ALLOWED, PROBLEMS, Problem
 
 _STRING = {"type": "string"}
+_RETRY_AFTER = {
+    "description": "In how many seconds the same request will be admitted",
+    "schema": {"type": "integer"},
+}
 
 # Written out here, not made from a model: a reference inside it would point nowhere.
 _SCHEMA: dict[str, Any] = {
@@ -30,6 +36,9 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
+_TOO_MANY = PROBLEMS[RateLimitedError].status
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the documentation of these statuses, each with all problems that it may be."""
     known = (*PROBLEMS.values(), METHOD_NOT_ALLOWED)
@@ -37,6 +46,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: _response([problem for problem in known if problem.status == status])
         for status in statuses
     }
+    if _TOO_MANY in documented:
+        documented[_TOO_MANY]["headers"] = {"Retry-After": _RETRY_AFTER, **quotas.DOCUMENTED}
     return documented | {"default": _response([INTERNAL])}
 
 

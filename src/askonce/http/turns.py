@@ -87,7 +87,7 @@ def add_routes(app: FastAPI, turns: Turns, summaries: Summaries, asking: Asking)
                 "headers": HEADERS,
                 "content": {streams.MEDIA_TYPE: {"schema": {"type": "string"}, **_STREAM}},
             },
-            **problems(400, 404, 409, 410, 413, 415, 422, 502, 503, 504),
+            **problems(400, 402, 404, 409, 410, 413, 415, 422, 502, 503, 504),
         },
         openapi_extra=PARAMETERS
         | documented(
@@ -156,7 +156,7 @@ def add_routes(app: FastAPI, turns: Turns, summaries: Summaries, asking: Asking)
                 "headers": HEADERS,
                 "content": {streams.MEDIA_TYPE: {"schema": {"type": "string"}}},
             },
-            **problems(400, 404, 410, 413, 415, 422, 502, 503, 504),
+            **problems(400, 402, 404, 410, 413, 415, 422, 502, 503, 504),
         },
         openapi_extra=PARAMETERS,
     )

@@ -12,6 +12,7 @@ import backoff
 from askonce.core.answers import Answer, Delta, Finished
 from askonce.core.clock import Clock, Deadline
 from askonce.core.errors import (
+    BudgetExceededError,
     InputTooLongError,
     ProviderCircuitOpenError,
     ProviderError,
@@ -134,8 +135,9 @@ class ProviderChain:
                 left_alone.append(error)
                 if tries is own:
                     own.not_made(error)
-            except (ProviderRejectedError, InputTooLongError):
-                # That a fallback cannot take the question must not be reported as final.
+            except (ProviderRejectedError, InputTooLongError, BudgetExceededError):
+                # That a fallback cannot take the question, or costs more than may be spent, must
+                # not be reported as final: another one may take it, or cost nothing.
                 if tries is own:
                     raise
         raise exhausted or min(left_alone, key=lambda error: error.retry_after)
@@ -177,10 +179,10 @@ class ProviderChain:
             return retrying()
         except ProviderUnavailableError as error:
             raise _exhausted(error) from error
-        except ProviderCircuitOpenError as error:
+        except (ProviderCircuitOpenError, BudgetExceededError) as error:
             if tries.failure is None:
                 raise
-            # Others made it open while we waited for our next try.
+            # Others made it open, or spent what was left, while we waited for our next try.
             raise _exhausted(tries.failure) from error
 
     def _waits(self, deadline: Deadline) -> Generator[float, Any, None]:

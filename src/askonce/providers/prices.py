@@ -6,6 +6,7 @@ from decimal import Decimal
 
 # How genai-prices calls the vendors.
 _VENDORS = {"claude": "anthropic", "openai": "openai"}
+_FREE = "local"
 _PER = Decimal(1_000_000)
 
 
@@ -58,6 +59,21 @@ class Prices:
             # Whatever a price list cannot do, the answer was paid for and must get through.
             return None
         return price.total_price
+
+    def most(
+        self, provider: str, model: str, *, tokens_in: int, tokens_out: int, at: datetime
+    ) -> Decimal | None:
+        """Return the most US dollars that so many tokens can cost; None: no price is known.
+
+        Some vendors take more for a prompt that they keep for a while, and keep it unasked.
+        """
+        if provider == _FREE and model not in self._overrides:
+            return Decimal(0)
+        plain, kept = (
+            self.cost(provider, model, tokens_in, tokens_out, 0, written, at)
+            for written in (0, tokens_in)
+        )
+        return None if plain is None or kept is None else max(plain, kept)
 
 
 def context_window(provider: str, model: str) -> int | None:

@@ -10,14 +10,17 @@ from dataclasses import replace
 
 from askonce.core.caching import CacheRules
 from askonce.core.clock import Clock, Deadline
-from askonce.core.errors import NotCachedError
+from askonce.core.errors import BudgetExceededError, NotCachedError, RateLimitedError
 from askonce.core.idempotency import Repeat
 from askonce.core.landings import Asked, Boarded, Landed, Way
+from askonce.core.limits import Subject
 from askonce.core.ports import Gift, Ledger
-from askonce.core.requests import Request
+from askonce.core.requests import Request, Visit
+from askonce.services.budgets import Budgets
 from askonce.services.flying import Flight, Flying
 from askonce.services.futures import already, then
-from askonce.services.giving import Given, Giver, outcome, replay
+from askonce.services.giving import Giver, Recalled, outcome, replay
+from askonce.services.rate_limits import RateLimits
 from askonce.telemetry import traces
 from askonce.telemetry.meters import UNMETERED, Meters
 
@@ -30,14 +33,18 @@ class AskOnce:
         *,
         ledger: Ledger,
         flying: Flying,
+        budgets: Budgets,
         clock: Clock,
         deadline_seconds: float,
+        limits: RateLimits | None = None,
         meters: Meters = UNMETERED,
     ) -> None:
         self._meters = meters
         self._ledger = ledger
-        self._giver = Giver(clock)
+        self._limits = limits
+        self._giver = Giver(clock, limits)
         self._flying = flying
+        self._budgets = budgets
         self._clock = clock
         self._deadline_seconds = deadline_seconds
 
@@ -45,40 +52,54 @@ class AskOnce:
         """Return the future answer; the asker's history row is durable when it resolves.
 
         The future raises `NotCachedError`, a `ProviderError`, `OverloadedError`,
-        `IdempotencyMismatchError`, `DeletedError` or `DatabaseUnavailableError`. Nobody needs to
-        wait for it: the call is finished, stored and cached all the same.
+        `BudgetExceededError`, `IdempotencyMismatchError`, `DeletedError`, `RateLimitedError` or
+        `DatabaseUnavailableError`. Nobody needs to wait for it: the call is finished, stored and
+        cached all the same.
         """
         return then(self.board(request), lambda boarded: boarded.asked)
 
     def board(self, request: Request) -> "Future[Boarded]":
         """Return a future that resolves, soon, to where the answer will come from.
 
-        It raises `NotCachedError`, `IdempotencyMismatchError`, `DeletedError` or
-        `DatabaseUnavailableError`; what goes wrong later is raised by `Boarded.asked`.
+        It raises `NotCachedError`, `IdempotencyMismatchError`, `DeletedError`, `RateLimitedError`
+        or `DatabaseUnavailableError`; what goes wrong later is raised by `Boarded.asked`.
         """
-        board = traces.here()(lambda given: already(self.board_given(request, given)))
+        board = traces.here()(lambda found: already(self.board_given(request, found)))
         return then(self.recall(request), board)
 
-    def recall(self, request: Request) -> "Future[Given]":
-        """Return what can be given without a call, by `board_given` or by who knows better.
+    def recall(self, request: Request) -> "Future[Recalled]":
+        """Count a request, and return what can be given without a call.
 
-        Raises as `board`, but for `NotCachedError`.
+        What is asked in a session was counted when it was said. It raises nothing but
+        `DatabaseUnavailableError`: `board_given` does, or who knows better what to make of it.
         """
-        if request.rules.no_store:
-            return self._ledger.write(
-                lambda tx: replay(tx, request.asker, self._clock.now()), key=request.fingerprint
-            )
-        return self._ledger.write_together(self._giver.recall, request)
+        if self._limits is None or request.asker.turn is not None:
+            return self._recall_again(request)
+        refusal = self._limits.refusal(request)
+        if refusal is not None:
+            return already(Recalled(refusal))
+        return self._ledger.write_together(self._giver.admit, request)
 
-    def board_given(self, request: Request, given: Given) -> Boarded:
+    def visit(self, *counted_for: Subject) -> "Future[Recalled]":
+        """Count a request that asks nothing."""
+        if self._limits is None:
+            return already(Recalled(None))
+        visit = Visit(counted_for)
+        refusal = self._limits.refusal(visit)
+        if refusal is not None:
+            return already(Recalled(refusal))
+        return self._ledger.write_together(self._giver.admit, visit)
+
+    def board_given(self, request: Request, recalled: Recalled) -> Boarded:
         """Return where the answer will come from, once `recall` gave what it could.
 
         Raises:
             NotCachedError: it gave nothing, and the request wants no call.
             IdempotencyMismatchError, DeletedError: its key cannot be used.
+            RateLimitedError: the asker, or who asks with the same key, asks too often.
         """
-        if given is not None:
-            asked = self.counted(outcome(given))
+        if recalled.given is not None:
+            asked = self.counted(outcome(recalled.given))
             return Boarded(asked=already(asked), way=asked.way)
         if request.rules.only_if_cached:
             raise NotCachedError
@@ -88,6 +109,19 @@ class AskOnce:
         """Count what was given, once, and return it."""
         self._meters.answered(asked)
         return asked
+
+    def _recall_again(self, request: Request) -> "Future[Recalled]":
+        """Look up once more what has been counted."""
+        if request.rules.no_store:
+            return self._ledger.write(
+                lambda tx: Recalled(replay(tx, request.asker, self._clock.now())),
+                key=request.fingerprint,
+            )
+        return self._ledger.write_together(self._giver.recall, request)
+
+    def _ask_again(self, request: Request) -> "Future[Asked]":
+        recalled = self._recall_again(request)
+        return then(recalled, lambda found: self.board_given(request, found).asked)
 
     def _fly(self, request: Request) -> Boarded:
         key = request.asker.key
@@ -109,12 +143,16 @@ class AskOnce:
         is_first = boarded is flight
         way = _way_of_first(request.rules) if is_first else Way.COLLAPSED
 
-        def came(given: Asked | Repeat) -> Asked:
+        def came(given: Asked | Repeat | RateLimitedError) -> Asked:
             return self.counted(replace(outcome(given), phases=boarded.phases))
 
-        def disembark(landed: Landed | None) -> "Future[Asked]":
-            if landed is None:
-                return self.ask(request)
+        def disembark(landed: Landed | BudgetExceededError | None) -> "Future[Asked]":
+            if isinstance(landed, BudgetExceededError) and (
+                is_first or self._budgets.refuse_too(landed, request.asker)
+            ):
+                raise landed
+            if not isinstance(landed, Landed):
+                return self._ask_again(request)
             if is_first and landed.paid is not None:
                 paid = Asked(
                     given=landed.paid, way=way, is_kept=landed.is_kept, phases=boarded.phases
@@ -123,7 +161,9 @@ class AskOnce:
             gift = Gift(landed.answer_id, request.asker)
             shared = self._ledger.write_together(self._giver.share, gift)
             # None: the answer was deleted between its landing and our row.
-            return then(shared, lambda g: self.ask(request) if g is None else already(came(g)))
+            return then(
+                shared, lambda g: self._ask_again(request) if g is None else already(came(g))
+            )
 
         return Boarded(asked=then(boarded.landing, disembark), way=way, tape=boarded.tape)
 

@@ -13,13 +13,19 @@ from askonce.core import failures
 from askonce.core.access import Asker
 from askonce.core.caching import Accepted
 from askonce.core.clock import Clock, Deadline
-from askonce.core.errors import LeaseLostError, OverloadedError, ProviderExhaustedError
+from askonce.core.errors import (
+    BudgetExceededError,
+    LeaseLostError,
+    OverloadedError,
+    ProviderExhaustedError,
+)
 from askonce.core.flights import FlightState, Lease, Seen
 from askonce.core.landings import Landed, Phases
 from askonce.core.orders import Order
 from askonce.core.ports import Ledger, Transaction
 from askonce.core.questions import Question
 from askonce.core.tapes import Tape
+from askonce.services.budgets import Bill
 from askonce.services.giving import replay
 from askonce.services.lane import Lane
 from askonce.services.leading import Leader
@@ -33,8 +39,10 @@ from askonce.telemetry.meters import UNMETERED, Meters
 class Flight:
     """A question that this process is getting the answer to, on behalf of all who ask it here.
 
-    Who asks first decides: whether it is streamed, whether the answer is kept as a cache entry.
-    `landing` is None where an entry was found after all: everybody looks it up again.
+    Who asks first decides: whether it is streamed, whether the answer is kept as a cache entry,
+    whose budgets it counts against. `landing` is None where an entry was found after all:
+    everybody looks it up again. It is an error where the first asker's budgets do not allow the
+    call; those of others may.
     """
 
     question: Question
@@ -47,7 +55,7 @@ class Flight:
     tape: Tape = field(default_factory=Tape)
     phases: Phases = field(default_factory=Phases)
     traced: Callable[[Callable[[], None]], Callable[[], None]] = field(default_factory=traces.here)
-    landing: "Future[Landed | None]" = field(default_factory=Future)
+    landing: "Future[Landed | BudgetExceededError | None]" = field(default_factory=Future)
 
 
 class _AnsweredMeanwhileError(Exception):
@@ -95,7 +103,7 @@ class Flying:
 
         def call() -> None:
             _refuse_when_late(flight.deadline)
-            attempt_id = self._leader.open_first(order)
+            attempt_id = self._leader.open_alone(order, order.question)
             self._land(flight, self._leader.lead(order, attempt_id=attempt_id))
 
         self._in_lane(flight, call)
@@ -130,8 +138,9 @@ class Flying:
             return
         # Freshness and claim are one statement, or two callers slip between look-up and claim.
         accepted = replace(flight.accepted, now=self._clock.now())
+        bill = self._leader.bill(flight.first, flight.question)
 
-        def claim(tx: Transaction) -> tuple[Order, int] | Seen | None:
+        def claim(tx: Transaction) -> tuple[Order, int] | BudgetExceededError | Seen | None:
             lease = tx.flights.claim(
                 flight.fingerprint, tenant=flight.first.tenant, owner=self._owner, accepted=accepted
             )
@@ -140,18 +149,22 @@ class Flying:
             if replay(tx, flight.first, accepted.now) is not None:
                 # Only now can we see what another process has just answered this very key with.
                 raise _AnsweredMeanwhileError
-            return self._ordered(tx, flight, lease)
+            return self._ordered(tx, flight, lease, bill)
 
         asked_at = self._clock.monotonic()
         try:
             with traces.step("claim"):
-                claimed = self._ledger.write(claim, key=flight.fingerprint).result()
+                claimed = self._ledger.write(
+                    claim, key=flight.fingerprint, budgets=bill.budget_ids
+                ).result()
             flight.phases.ledger += self._clock.monotonic() - asked_at
         except _AnsweredMeanwhileError:
             self._land(flight, None)
             return
         if isinstance(claimed, tuple):
             self._lead(flight, *claimed)
+        elif isinstance(claimed, BudgetExceededError):
+            self._land(flight, claimed)
         elif claimed is None or _is_hit(claimed, accepted):
             self._land(flight, None)
         else:
@@ -164,25 +177,40 @@ class Flying:
             self._follow(flight, seen)
             return
 
-        def take_over(tx: Transaction) -> tuple[Order, int] | None:
+        bill = self._leader.bill(flight.first, flight.question)
+
+        def take_over(tx: Transaction) -> tuple[Order, int] | BudgetExceededError | None:
             lease = tx.flights.take_over(flight.fingerprint, seen, owner=self._owner)
             if lease is None:
                 return None
             # What the dead leader's calls cost, nobody will ever know.
             tx.attempts.abandon(flight.fingerprint, owner=seen.owner, at=self._clock.now())
-            return self._ordered(tx, flight, lease)
+            return self._ordered(tx, flight, lease, bill)
 
-        taken = self._ledger.write(take_over, key=flight.fingerprint).result()
+        taken = self._ledger.write(
+            take_over, key=flight.fingerprint, budgets=bill.budget_ids
+        ).result()
         if taken is None:
             self._follow(flight, seen)
+        elif isinstance(taken, BudgetExceededError):
+            self._land(flight, taken)
         else:
             self._lead(flight, *taken)
 
-    def _ordered(self, tx: Transaction, flight: Flight, lease: Lease) -> tuple[Order, int]:
-        """Write the intent to call in the transaction that gave us the lease."""
+    def _ordered(
+        self, tx: Transaction, flight: Flight, lease: Lease, bill: Bill
+    ) -> tuple[Order, int] | BudgetExceededError:
+        """Write the intent to call in the transaction that gave us the lease.
+
+        Where a budget does not allow the call the lease is given back at once. Nobody has seen it
+        but those who followed a dead leader: they ask anew, for themselves.
+        """
         order = self._order(flight, lease, has_lease=True)
-        question = flight.question
-        return order, self._leader.open_attempt(tx, order, question.provider, question.model)
+        opened = self._leader.open_attempt(tx, order, flight.question, bill)
+        if isinstance(opened, BudgetExceededError):
+            tx.flights.fail(lease, failure=None)
+            return opened
+        return order, opened
 
     def _order(self, flight: Flight, lease: Lease, *, has_lease: bool) -> Order:
         return Order(
@@ -275,7 +303,7 @@ class Flying:
         with self._lock:
             if self._airborne.get(flight.fingerprint) is flight:
                 del self._airborne[flight.fingerprint]
-        if isinstance(outcome, BaseException):
+        if isinstance(outcome, BaseException) and not isinstance(outcome, BudgetExceededError):
             flight.landing.set_exception(outcome)
         else:
             flight.landing.set_result(outcome)

@@ -1,6 +1,7 @@
 """Gives users answers: the history row, and what their idempotency keys make of it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -13,26 +14,40 @@ from askonce.core.errors import (
     DeletedError,
     IdempotencyMismatchError,
     NotFoundError,
+    RateLimitedError,
 )
 from askonce.core.idempotency import Repeat
 from askonce.core.landings import Asked, Way
+from askonce.core.limits import Quotas
 from askonce.core.ports import Gift, Kept, Transaction
-from askonce.core.requests import Request
+from askonce.core.requests import Request, Visit
+from askonce.services.rate_limits import RateLimits
 
-# What a transaction gives: an outcome, a repeat that cannot be answered, or nothing.
-Given = Asked | Repeat | None
+# What a transaction gives: an outcome, a repeat or a request that cannot be answered, or nothing.
+Given = Asked | Repeat | RateLimitedError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What a request was given without a call, and what is left of the quotas that it counts for.
+
+    There are no quotas where nothing limits it.
+    """
+
+    given: Given
+    quotas: Quotas = ()
 
 
 W = TypeVar("W", Request, Gift)
 
 
-def outcome(given: Asked | Repeat) -> Asked:
+def outcome(given: Asked | Repeat | RateLimitedError) -> Asked:
     """Return what a transaction gave.
 
     Raises:
-        IdempotencyMismatchError, DeletedError, NotFoundError, ConflictError: it gave nothing that
-            can be answered. They are raised out here, since an error inside would undo the batch
-            of all others.
+        IdempotencyMismatchError, DeletedError, NotFoundError, ConflictError, RateLimitedError: it
+            gave nothing that can be answered. They are raised out here, since an error inside
+            would undo the batch of all others.
     """
     match given:
         case Repeat.MISMATCH:
@@ -43,6 +58,8 @@ def outcome(given: Asked | Repeat) -> Asked:
             raise NotFoundError
         case Repeat.MOVED_ON:
             raise ConflictError
+        case RateLimitedError():
+            raise given
         case _:
             return given
 
@@ -64,19 +81,39 @@ def replay(tx: Transaction, asker: Asker, at: datetime) -> Given:
 class Giver:
     """Gives many askers what they asked for in one transaction."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, limits: RateLimits | None = None) -> None:
         self._clock = clock
+        self._limits = limits
 
-    def recall(self, tx: Transaction, requests: Sequence[Request]) -> Sequence[Given]:
+    def admit(self, tx: Transaction, requests: Sequence[Request | Visit]) -> Sequence[Recalled]:
+        """Count requests, and give those that are admitted what can be given without a call.
+
+        All of a batch are counted by one statement, whatever they ask.
+        """
+        assert self._limits is not None  # noqa: S101 - by who asks
+        admissions = self._limits.admit(tx, [request.counted_for for request in requests])
+        given = iter(
+            self._recalled(
+                tx,
+                [
+                    request
+                    for request, admission in zip(requests, admissions, strict=True)
+                    if isinstance(request, Request) and not isinstance(admission, RateLimitedError)
+                ],
+            )
+        )
+        recalled = []
+        for request, admission in zip(requests, admissions, strict=True):
+            if isinstance(admission, RateLimitedError):
+                recalled.append(Recalled(admission))
+            else:
+                is_asking = isinstance(request, Request)
+                recalled.append(Recalled(next(given) if is_asking else None, admission))
+        return recalled
+
+    def recall(self, tx: Transaction, requests: Sequence[Request]) -> Sequence[Recalled]:
         """Give each asker an accepted cache entry; None, and no row, without one."""
-        now = self._clock.now()
-
-        def recall(some: Sequence[Request]) -> Sequence[Asked | None]:
-            if some[0].asker.turn is not None:
-                return [_recalled(tx, one, now) for one in some]
-            return [_hit(kept) for kept in tx.flights.recall(some, at=now)]
-
-        return _given(tx, requests, recall, now)
+        return [Recalled(given) for given in self._recalled(tx, requests)]
 
     def share(self, tx: Transaction, gifts: Sequence[Gift]) -> Sequence[Given]:
         """Give each asker who waited the answer that another request paid; None: deleted."""
@@ -91,6 +128,16 @@ class Giver:
             ]
 
         return _given(tx, gifts, share, now)
+
+    def _recalled(self, tx: Transaction, requests: Sequence[Request]) -> Sequence[Given]:
+        now = self._clock.now()
+
+        def recall(some: Sequence[Request]) -> Sequence[Asked | None]:
+            if some[0].asker.turn is not None:
+                return [_recalled(tx, one, now) for one in some]
+            return [_hit(kept) for kept in tx.flights.recall(some, at=now)]
+
+        return _given(tx, requests, recall, now)
 
 
 def give(

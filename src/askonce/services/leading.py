@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import TypeVar
 
 from askonce.core import failures
+from askonce.core.access import Asker
 from askonce.core.answers import Answer, Delta, Finished, FinishReason
 from askonce.core.attempts import Outcome
 from askonce.core.clock import Clock, Deadline
 from askonce.core.errors import (
     AnswerParkedError,
     AskonceError,
+    BudgetExceededError,
     DatabaseUnavailableError,
     InvalidAnswerError,
     LeaseLostError,
@@ -19,11 +21,14 @@ from askonce.core.errors import (
     ProviderExhaustedError,
     ProviderUnavailableError,
 )
+from askonce.core.flights import Lease
 from askonce.core.landings import Landed
 from askonce.core.orders import Order
 from askonce.core.ports import Chain, Journal, Ledger, Spool, Transaction
 from askonce.core.purchases import Purchase
+from askonce.core.questions import Question
 from askonce.core.replies import GrowingContent
+from askonce.services.budgets import Bill, Budgets, held
 from askonce.services.heartbeat import Heartbeat
 from askonce.services.keeping import keep, refuse
 from askonce.services.recovery import Recovery
@@ -44,6 +49,7 @@ class Leader:
         self,
         *,
         chain: Chain,
+        budgets: Budgets,
         ledger: Ledger,
         heartbeat: Heartbeat,
         clock: Clock,
@@ -56,6 +62,7 @@ class Leader:
     ) -> None:
         self._meters = meters
         self._chain = chain
+        self._budgets = budgets
         self._ledger = ledger
         self._heartbeat = heartbeat
         self._clock = clock
@@ -70,23 +77,56 @@ class Leader:
         """Wait for the database no longer: what cannot be committed now stays in the spool."""
         self._is_hurried = True
 
-    def open_attempt(self, tx: Transaction, order: Order, provider: str, model: str) -> int:
-        """Write the intent to call, in a transaction that has made sure of the lease."""
-        return tx.attempts.open(
+    def bill(self, asker: Asker, question: Question) -> Bill:
+        """Return what is to be held for a call before it is made."""
+        return self._budgets.bill(asker, question)
+
+    def open_attempt(
+        self, tx: Transaction, order: Order, question: Question, bill: Bill
+    ) -> int | BudgetExceededError:
+        """Write the intent to call, in a transaction that has made sure of the lease.
+
+        The error is returned, not raised, where the call could pass a budget: raised in here, it
+        would undo what others write in this transaction.
+        """
+        holds = held(tx, bill)
+        if isinstance(holds, BudgetExceededError):
+            return holds
+        attempt_id = tx.attempts.open(
             order.asker,
             order.lease,
             owner=self._owner,
-            provider=provider,
-            model=model,
+            provider=question.provider,
+            model=question.model,
             at=self._clock.now(),
+            is_budgeted=bool(holds),
         )
+        if holds:
+            tx.budgets.note(attempt_id, holds)
+        return attempt_id
 
-    def open_first(self, order: Order) -> int:
-        """Write the intent to make a call that no claim was written for."""
-        return self.write(
-            lambda tx: self.open_attempt(tx, order, order.question.provider, order.question.model),
-            order,
-        )
+    def open_alone(
+        self, order: Order, question: Question, *, while_holding: Lease | None = None
+    ) -> int:
+        """Write the intent to make a call that no claim was written for.
+
+        Raises:
+            LeaseLostError: the lease is somebody else's now.
+            BudgetExceededError: the call could pass a budget.
+        """
+        bill = self.bill(order.asker, question)
+
+        def open_it(tx: Transaction) -> int | BudgetExceededError:
+            if while_holding is not None and not tx.flights.holds(while_holding):
+                raise LeaseLostError
+            return self.open_attempt(tx, order, question, bill)
+
+        opened = self._ledger.write(
+            open_it, key=order.lease.fingerprint, budgets=bill.budget_ids
+        ).result()
+        if isinstance(opened, BudgetExceededError):
+            raise opened
+        return opened
 
     def lead(self, order: Order, *, attempt_id: int) -> Landed | None:
         """Make the call whose intent is `attempt_id`, and commit what it gave.
@@ -141,8 +181,10 @@ class Leader:
             raise
 
     def write(self, work: Callable[[Transaction], T], order: Order) -> T:
-        """Commit `work` and return what it gave."""
-        return self._ledger.write(work, key=order.lease.fingerprint).result()
+        """Commit `work`, which may settle a call, and return what it gave."""
+        return self._ledger.write(
+            work, key=order.lease.fingerprint, budgets=self._budgets.ids(order.asker)
+        ).result()
 
     def _answer(self, order: Order, journal: Journal) -> Answer:
         if order.tape is None:
@@ -171,7 +213,11 @@ class Leader:
         again = replace(
             asked_again(order.question, first), provider=first.provider, model=first.model
         )
-        second = self._chain.once(again, order.deadline, journal)
+        journal.question = again
+        try:
+            second = self._chain.once(again, order.deadline, journal)
+        except BudgetExceededError:
+            raise InvalidAnswerError(first.provider, "does not fit the schema") from None
         fitting = mended(order.question, second)
         if fitting is None:
             self._refuse(order, journal, second)
@@ -227,7 +273,11 @@ class Leader:
         wait = _FIRST_WAIT_SECONDS
         while True:
             try:
-                done = self._ledger.write(work, key=purchase.lease.fingerprint).result()
+                done = self._ledger.write(
+                    work,
+                    key=purchase.lease.fingerprint,
+                    budgets=self._budgets.ids(purchase.asker),
+                ).result()
             except AskonceError as error:
                 is_over = self._is_hurried or patience.remaining() <= wait
                 if is_over or wait == _FIRST_WAIT_SECONDS:
@@ -267,6 +317,8 @@ class LedgerJournal:
     def __init__(self, leader: Leader, order: Order, attempt_id: int) -> None:
         self._leader = leader
         self._order = order
+        # What is asked; at whom, the chain decides.
+        self.question = order.question
         self.attempt_id = attempt_id
         self.calls = 1
         # The first intent was written together with the claim: one commit for both.
@@ -275,13 +327,12 @@ class LedgerJournal:
     def open(self, provider: str, model: str) -> None:
         if self._is_open:
             return
-
-        def open_another(tx: Transaction) -> int:
-            if self._order.has_lease and not tx.flights.holds(self._order.lease):
-                raise LeaseLostError
-            return self._leader.open_attempt(tx, self._order, provider, model)
-
-        self.attempt_id = self._leader.write(open_another, self._order)
+        order = self._order
+        self.attempt_id = self._leader.open_alone(
+            order,
+            replace(self.question, provider=provider, model=model),
+            while_holding=order.lease if order.has_lease else None,
+        )
         self.calls += 1
         self._is_open = True
 

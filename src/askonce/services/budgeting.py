@@ -1,0 +1,42 @@
+"""Sets, shows and removes budgets, as the operator does."""
+
+from collections.abc import Sequence
+
+from askonce.core.budgets import Scope, Standing
+from askonce.core.clock import Clock
+from askonce.core.ports import Database
+
+
+class Budgeting:
+    """What `askonce budgets` does; running services notice within a second."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def put(self, scope: Scope, amount: int) -> None:
+        """Set what may be spent; what was spent already of the same budget still counts."""
+        with self._database.transaction() as tx:
+            tx.budgets.put(scope, amount, at=self._clock.now())
+
+    def remove(self, scope: Scope) -> bool:
+        """Remove a budget with what was spent of it; False where there is none."""
+        with self._database.transaction() as tx:
+            return tx.budgets.remove(scope)
+
+    def key_id(self, tenant: str, name: str) -> int | None:
+        """Return the id of a key that goes by a name or an id; None where there is none."""
+        with self._database.reading() as tx:
+            keys = tx.keys.all(tenant)
+        # Of those that were revoked only the ids are theirs alone.
+        found = [
+            key.id
+            for key in keys
+            if str(key.id) == name or (key.name == name and key.revoked_at is None)
+        ]
+        return found[0] if found else None
+
+    def standings(self) -> Sequence[Standing]:
+        """Return all budgets with what is spent of them in their present period."""
+        with self._database.reading() as tx:
+            return tx.budgets.standings(self._clock.now())
