@@ -125,5 +125,5 @@ def test_openapi_tells_of_429_wherever_requests_are_counted(client: TestClient) 
 
     uncounted = {path for path, item in paths.items() if "429" not in str(item)}
     refused = paths["/analyze/{user_id}"]["post"]["responses"]["429"]
-    assert uncounted == {"/health", "/ready"}
+    assert uncounted == {"/health", "/metrics", "/ready"}
     assert set(refused["headers"]) == {"Retry-After", "RateLimit", "RateLimit-Policy"}
