@@ -101,6 +101,8 @@ class Settings(BaseSettings):
     history_days: Annotated[int, Field(ge=1, le=100 * 366)] | None = None
     prune_interval: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 3600.0
 
+    audit_seal_interval: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 1.0
+
     provider_timeout: Seconds = 30.0
     deadline: Seconds = 60.0
     max_tries: int = Field(default=3, ge=1, le=20)

@@ -33,6 +33,8 @@ from askonce.providers.windows import ContextWindows
 from askonce.services.access import Access
 from askonce.services.analyses import Analyses
 from askonce.services.ask_once import AskOnce
+from askonce.services.booking import Reads
+from askonce.services.bookkeeping import Books
 from askonce.services.budgeting import Budgeting
 from askonce.services.budgets import Budgets
 from askonce.services.contexts import Contexts
@@ -49,6 +51,7 @@ from askonce.services.preferences import Preferences
 from askonce.services.rate_limits import RateLimits
 from askonce.services.recovery import Recovery
 from askonce.services.retention import Retention
+from askonce.services.sealing import Sealer, Sealing
 from askonce.services.summaries import Summaries
 from askonce.services.sweep import Sweep
 from askonce.services.talks import Talks
@@ -151,6 +154,25 @@ def pruning(settings: Settings) -> Iterator[Retention]:
             message = "ASKONCE_DATABASE_URL: there is no database that `askonce serve` has set up"
             raise ConfigurationError(message)
         yield _retention(settings, database, SystemClock())
+    finally:
+        database.close()
+
+
+@contextmanager
+def reading_books(settings: Settings) -> Iterator[SqlDatabase]:
+    """Give the database, to read its books beside a running service.
+
+    Raises:
+        ConfigurationError: there is no database of this version at the URL.
+        DatabaseUnavailableError: the database does not answer.
+    """
+    log.configure(settings.log_level)
+    database = SqlDatabase(settings.database_url, pool_size=2)
+    try:
+        if not database.is_there() or not migrating.is_current(database):
+            message = "ASKONCE_DATABASE_URL: there is no database that `askonce serve` has set up"
+            raise ConfigurationError(message)
+        yield database
     finally:
         database.close()
 
@@ -268,6 +290,12 @@ class Process:
             spread=random.SystemRandom().random,
         )
         self.health = Health(self.database)
+        reads = Reads(self.ledger, clock)
+        self.sealer = Sealer(
+            Sealing(database=self.database, ledger=self.ledger, clock=clock),
+            seconds=settings.audit_seal_interval,
+            clock=clock,
+        )
         defaults = Defaults(
             provider=self._default,
             models=models,
@@ -276,7 +304,11 @@ class Process:
             fallbacks=tuple(self._fallbacks),
         )
         self.preferences = Preferences(
-            database=self.database, ledger=self.ledger, defaults=defaults, clock=clock
+            database=self.database,
+            ledger=self.ledger,
+            defaults=defaults,
+            reads=reads,
+            clock=clock,
         )
         self.turnstile = Turnstile(
             ledger=self.ledger,
@@ -304,10 +336,16 @@ class Process:
                 database=self.database,
                 ledger=self.ledger,
                 defaults=defaults,
+                reads=reads,
+                clock=clock,
                 is_scope_user=settings.cache_scope == "user",
             ),
             conversations=Conversations(
-                database=self.database, ledger=self.ledger, defaults=defaults, clock=clock
+                database=self.database,
+                ledger=self.ledger,
+                defaults=defaults,
+                reads=reads,
+                clock=clock,
             ),
             turns=Turns(
                 ask_once=ask_once,
@@ -329,6 +367,7 @@ class Process:
                 clock=clock,
             ),
             preferences=self.preferences,
+            books=Books(database=self.database, reads=reads),
             health=self.health,
             meters=self.meters,
             metrics=self.meters.shown,
@@ -370,6 +409,7 @@ class Process:
         self.preferences.start()
         self.budgets.start()
         self.sweep.start()
+        self.sealer.start()
         # An SDK takes seconds to import: better now than within somebody's first request.
         threading.Thread(target=self._warm, name="warm", daemon=True).start()
         self.door.open()
@@ -409,6 +449,7 @@ class Process:
         self.access.close()
         self.watch.close()
         self.heartbeat.close()
+        self.sealer.close()
         self.ledger.close()
         self.health.close()
         for provider in self.providers.values():

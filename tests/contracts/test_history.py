@@ -58,7 +58,7 @@ def count(database: SqlDatabase, table: type[AnswerRow | AnalysisRow | FlightRow
 
 def remove(database: SqlDatabase, analysis_id: int, caller: Caller = CALLER) -> bool:
     with database.transaction() as tx:
-        return tx.analyses.remove(caller, analysis_id)
+        return tx.analyses.remove(caller, analysis_id) is not None
 
 
 def test_an_analysis_comes_back_as_it_was_written(database: SqlDatabase) -> None:

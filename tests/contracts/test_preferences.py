@@ -10,6 +10,7 @@ from askonce.core.errors import InvalidFieldsError, UnknownProviderError
 from askonce.core.preferences import NO_WISHES, Wishes
 from askonce.db.database import SqlDatabase
 from askonce.db.ledger import GroupCommitLedger
+from askonce.services.booking import Reads
 from askonce.services.defaults import Defaults
 from askonce.services.preferences import Preferences
 from tests.examples import CALLER, NOW
@@ -43,7 +44,11 @@ def other(database: SqlDatabase, ledger: GroupCommitLedger) -> Iterator[Preferen
 
 def a_process(database: SqlDatabase, ledger: GroupCommitLedger) -> Iterator[Preferences]:
     preferences = Preferences(
-        database=database, ledger=ledger, defaults=DEFAULTS, clock=SystemClock()
+        database=database,
+        ledger=ledger,
+        defaults=DEFAULTS,
+        reads=Reads(ledger, SystemClock()),
+        clock=SystemClock(),
     )
     preferences.start()
     yield preferences

@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Inspector, inspect
+from sqlalchemy import Inspector, bindparam, inspect, text
 
 from askonce.core.access import Role as Access
 from askonce.core.budgets import Hold, Kind, Period, Scope, Unit
@@ -18,9 +18,12 @@ from askonce.core.keys import NewKey
 from askonce.core.limits import Rate, Subject, microseconds
 from askonce.core.ports import HistoryFilter
 from askonce.core.preferences import Wishes
+from askonce.core.seals import sealed
 from askonce.db import migrating, schema
+from askonce.db.columns import UtcDateTime
 from askonce.db.database import SqlDatabase
 from askonce.db.rows import Row
+from tests.contracts.trails import an_event
 from tests.databases import PostgresTemplates, migrate
 from tests.examples import ALICE, ANY_FRESH, CALLER, DAY, KEY, NOW
 from tests.examples import a_question as question
@@ -38,6 +41,9 @@ OURS = {
     "messages",
     "preferences",
     "revisions",
+    "audit_events",
+    "audit_seals",
+    "usage_daily",
     "rate_limits",
     "budgets",
     "budget_periods",
@@ -60,6 +66,31 @@ def fill(database: SqlDatabase) -> None:
         tx.analyses.add(ALICE, answer_id, cached=False, at=NOW)
 
 
+_OLD_ROWS = (
+    """
+    INSERT INTO answers (id, tenant, fingerprint, text, result, is_structured, provider, model,
+                         finish_reason, tokens_in, tokens_out, created_at)
+    VALUES (1, 'default', :key, 'What is a cache?', 'A place.', false, 'claude', 'm', 'stop', 1, 1,
+            :at)
+    """,
+    """
+    INSERT INTO analyses (tenant, user_id, answer_id, cached, created_at)
+    VALUES ('default', 'alice', 1, false, :at)
+    """,
+)
+
+
+def fill_as_it_was(database: SqlDatabase) -> None:
+    """Put in an analysis as the first version did, which had fewer columns."""
+    facts = {"key": KEY, "at": NOW}
+    with database.transaction() as tx:
+        for statement in _OLD_ROWS:
+            at = bindparam("at", type_=UtcDateTime)
+            tx.connection.execute(text(statement).bindparams(at), facts)
+        if not database.is_sqlite:
+            tx.connection.execute(text("SELECT setval('answers_id_seq', 1)"))
+
+
 def fill_all(database: SqlDatabase) -> None:
     """Fill the tables that came later, too."""
     fill(database)
@@ -70,6 +101,8 @@ def fill_all(database: SqlDatabase) -> None:
         turn = Turn(session_id=session.id, position=1, role=Role.ASSISTANT, sent=1, summarised=0)
         assert tx.messages.give("default", turn, said, cached=False, at=NOW) is not None
         tx.preferences.put("default", "alice", Wishes(provider="claude"), at=NOW)
+        tx.book(an_event())
+        tx.seals.add(sealed(None, [(1, KEY)], NOW))
         rate = Rate.of("1/day")
         tx.rate_limits.take(rate, {Subject.user("default", "alice"): 1}, now=microseconds(NOW))
         scope = Scope(
@@ -179,7 +212,7 @@ def test_answers_from_before_the_table_of_words_are_found_after_it(
     empty: SqlDatabase, few: int
 ) -> None:
     migrating.upgrade(empty, "0002")
-    fill(empty)
+    fill_as_it_was(empty)
 
     migrating.run(empty, lambda config: _upgrade(config, few))
 
@@ -197,7 +230,7 @@ def test_a_migration_that_died_between_its_steps_is_done_again(
 ) -> None:
     database = SqlDatabase(postgres_templates.create())
     migrating.upgrade(database, "0002")
-    fill(database)
+    fill_as_it_was(database)
     with pytest.raises(ZeroDivisionError):
         migrating.run(database, _upgrade_step_by_step_and_die)
     assert not migrating.is_current(database)

@@ -40,6 +40,7 @@ def violations(history: History) -> list[str]:
         *_cached_after_deletion(history),
         *_never_ending(history),
         *_unexpected_errors(history),
+        *(f"misbooked: {what}" for what in history.misbooked),
     ]
 
 

@@ -87,7 +87,7 @@ class SimulatedDatabase(SqlDatabase):
         self._faults = faults
         self._trip_seconds = trip_seconds
         connection = disk.tables.connection
-        self._tx = SimulatedTransaction(connection, flights_type, analyses_type)
+        self._types = flights_type, analyses_type
         self._reader = _Reader(connection, flights_type, analyses_type, disk)
 
     @contextmanager
@@ -100,8 +100,11 @@ class SimulatedDatabase(SqlDatabase):
             self._travel()
             self._refuse_writing()
             self._disk.tables.forget_changes()
-            with self._tx.connection.begin():
-                yield self._tx
+            connection = self._disk.tables.connection
+            with connection.begin():
+                tx = SimulatedTransaction(connection, *self._types)
+                yield tx
+                tx.write_booked()
             self._disk.look()
         self._faults.strike(process, Point.COMMITTED)
         if self._faults.loses_acknowledgement():

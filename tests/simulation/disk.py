@@ -120,6 +120,7 @@ class Disk:
         self._history.analyses = self.tables.analyses()
         self._history.bought = self.tables.bought()
         self._history.outcomes = self.tables.outcomes()
+        self._history.misbooked = self.tables.misbooked()
         self._history.running = [
             question for question, row in self._flights.items() if row and row.state == "running"
         ]

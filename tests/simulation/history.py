@@ -146,6 +146,8 @@ class History:
     bought: dict[int, Intent] = field(default_factory=dict)
     # By attempt id: how it ended.
     outcomes: dict[int, str] = field(default_factory=dict)
+    # Where the books say another thing than the tables.
+    misbooked: list[str] = field(default_factory=list)
     # Requests to living processes that nobody answered, although all faults were over.
     stuck: list[int] = field(default_factory=list)
     # Questions that still could not be answered long after all faults were over.

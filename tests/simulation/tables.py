@@ -12,6 +12,34 @@ from tests.simulation.history import FlightSeen, Intent
 _ROW = ("fingerprint", "epoch", "fence", "beat", "state", "owner", "takeovers", "answer_id")
 
 
+# What is spent and saved, by the rows that it is the sum of, and what is said twice or never.
+_MISBOOKED = {
+    "spent": """
+        SELECT * FROM (
+          SELECT sum(calls), sum(failed), sum(unpriced), sum(tokens_in), sum(tokens_out), sum(cost)
+          FROM usage_daily HAVING count(*) > 0
+        ) EXCEPT SELECT count(*), sum(outcome = 'failed'),
+          sum(outcome <> 'failed' AND cost IS NULL), coalesce(sum(tokens_in), 0),
+          coalesce(sum(tokens_out), 0), coalesce(sum(cost), 0)
+        FROM attempts WHERE outcome <> 'open'""",
+    "saved": """
+        SELECT sum(hits), sum(collapsed), sum(replays) FROM usage_daily HAVING count(*) > 0
+        EXCEPT SELECT sum(outcome = 'hit'), sum(outcome = 'collapsed'), sum(outcome = 'replay')
+        FROM audit_events WHERE action = 'analyze' HAVING count(*) > 0""",
+    "calls not in the trail as they ended": """
+        SELECT id, outcome FROM attempts WHERE outcome <> 'open' AND outcome IS NOT (
+          SELECT outcome FROM audit_events WHERE action = 'call'
+            AND json_extract(about, '$.attempt') = attempts.id ORDER BY id DESC LIMIT 1)""",
+    "calls twice in the trail": """
+        SELECT json_extract(about, '$.attempt') AS attempt FROM audit_events WHERE action = 'call'
+        GROUP BY attempt, outcome HAVING count(*) > 1""",
+    "analyses not once in the trail": """
+        SELECT id FROM analyses WHERE 1 <> (
+          SELECT count(*) FROM audit_events WHERE action = 'analyze' AND outcome <> 'replay'
+            AND json_extract(about, '$.analysis') = analyses.id)""",
+}
+
+
 class Tables:
     """One connection for all schedules: SQLAlchemy compiles each statement once."""
 
@@ -81,6 +109,14 @@ class Tables:
             "SELECT analyses.id, result FROM analyses JOIN answers ON answers.id = answer_id"
         )
         return dict(rows.fetchall())
+
+    def misbooked(self) -> list[str]:
+        """Return where the books say another thing than the tables whose changes they record."""
+        return [
+            f"{what}: {', '.join(str(row) for row in rows)}"
+            for what, query in _MISBOOKED.items()
+            if (rows := self._raw.execute(query).fetchall())
+        ]
 
     def _driver(self) -> Any:
         return self.connection.connection.driver_connection

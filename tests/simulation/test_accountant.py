@@ -226,6 +226,10 @@ def test_an_answer_is_cached_only_in_the_epoch_that_it_was_bought_for() -> None:
     assert told(*history, bought={5: FIRST}) == ["cached in epoch 2"]
 
 
+def test_the_books_say_what_the_tables_say() -> None:
+    assert told(misbooked=["spent: (2, 0)"]) == ["misbooked"]
+
+
 @pytest.mark.parametrize("end", ["stuck", "unanswerable", "running"])
 def test_what_never_ends_is_stuck(end: str) -> None:
     assert told(**{end: [1]}) == ["stuck"]

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from askonce import __version__
-from askonce.cli import budgets, db, keys, prune, serve
+from askonce.cli import audit, budgets, db, keys, prune, serve, usage
 
 # Typer's own tracebacks print local variables, and those may hold keys and texts.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -29,6 +29,8 @@ def askonce(
 
 app.command("serve")(serve.serve)
 app.command("prune")(prune.prune)
+app.command("usage")(usage.usage)
+app.add_typer(audit.app, name="audit")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")

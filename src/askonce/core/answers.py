@@ -1,5 +1,7 @@
 """What a provider said, and what one user was given."""
 
+import hashlib
+import hmac
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +22,8 @@ class Answer:
     """One provider's answer to one question.
 
     Token counts include everything that was billed (cached input, reasoning); `cost` is in US
-    dollars, exact, and None where the price is not known.
+    dollars, exact, and None where the price is not known. Once it is kept it has an `id`, and the
+    `digest` that proves what was asked and answered; it is the same answer with or without them.
     """
 
     text: str = field(repr=False)
@@ -30,6 +33,17 @@ class Answer:
     tokens_in: int
     tokens_out: int
     cost: Decimal | None
+    id: int | None = field(default=None, compare=False)
+    digest: str | None = field(default=None, compare=False, repr=False)
+
+    def digest_with(self, salt: bytes, fingerprint: bytes) -> str:
+        """Return HMAC-SHA-256 over the question's fingerprint and the answer's text, as hex.
+
+        Whoever has question, answer and `salt` can prove that this was said. Once the salt is
+        gone, not even a short text can be found by trying.
+        """
+        said = hashlib.sha256(self.text.encode()).digest()
+        return hmac.new(salt, fingerprint + said, hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

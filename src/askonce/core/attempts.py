@@ -1,6 +1,11 @@
 """How a provider call ended."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+
+# The reason of an intent that no call followed.
+CIRCUIT_OPEN = "circuit-open"
 
 
 class Outcome(StrEnum):
@@ -15,3 +20,20 @@ class Outcome(StrEnum):
     FAILED = "failed"
     # It may have been paid: the answer never arrived whole.
     UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call as it stands, and for whom it was made."""
+
+    id: int
+    tenant: str
+    user_id: str
+    key_id: int | None
+    request_id: str
+    provider: str
+    model: str
+    outcome: Outcome
+    reason: str | None
+    answer_id: int | None
+    finished_at: datetime | None

@@ -6,6 +6,7 @@ No message here ever holds a text, an answer, a key or a provider's own words.
 from dataclasses import dataclass
 from datetime import datetime
 
+from askonce.core.attempts import CIRCUIT_OPEN
 from askonce.core.budgets import Budget
 from askonce.core.limits import Quotas
 
@@ -175,7 +176,7 @@ class ProviderCircuitOpenError(ProviderError):
     """
 
     def __init__(self, provider: str, *, retry_after: float) -> None:
-        super().__init__(provider, "circuit-open")
+        super().__init__(provider, CIRCUIT_OPEN)
         self.retry_after = retry_after
 
 

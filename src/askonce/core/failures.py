@@ -2,6 +2,7 @@
 
 import json
 
+from askonce.core.attempts import CIRCUIT_OPEN
 from askonce.core.errors import (
     InputTooLongError,
     InvalidAnswerError,
@@ -15,7 +16,7 @@ _KINDS: dict[str, type[ProviderError]] = {
     "rejected": ProviderRejectedError,
     "too-long": InputTooLongError,
     "invalid": InvalidAnswerError,
-    "circuit-open": ProviderCircuitOpenError,
+    CIRCUIT_OPEN: ProviderCircuitOpenError,
     "exhausted": ProviderExhaustedError,
 }
 

@@ -9,11 +9,13 @@ from typing import Any, Protocol, TypeVar
 
 from askonce.core.access import Asker, Caller
 from askonce.core.answers import Analysis, Answer, Delta, Finished
-from askonce.core.attempts import Outcome
+from askonce.core.attempts import Attempt, Outcome
+from askonce.core.books import Seals, Trail, UsageBooks
 from askonce.core.caching import Accepted
 from askonce.core.clock import Deadline
 from askonce.core.conversations import Message, Session
 from askonce.core.errors import ProviderError
+from askonce.core.events import Event
 from askonce.core.flights import Lease, Seen
 from askonce.core.idempotency import IdempotencyKey, Repeat
 from askonce.core.keys import Keys
@@ -177,11 +179,12 @@ class Analyses(Protocol):
     def newest(self, caller: Caller, user_id: str, wanted: HistoryFilter) -> Page:
         """Return up to `wanted.limit` analyses, the largest id first."""
 
-    def remove(self, caller: Caller, analysis_id: int) -> bool:
+    def remove(self, caller: Caller, analysis_id: int) -> str | None:
         """Delete one analysis, and with its last use the answer and its cache entry.
 
         A call in flight for the same question is fenced off, so that it cannot bring back what
-        was deleted. False when there is no such analysis, or none that the caller may reach.
+        was deleted. Returns whose it was; None when there is no such analysis, or none that the
+        caller may reach.
         """
 
 
@@ -260,17 +263,19 @@ class Attempts(Protocol):
     ) -> None:
         """Write how a call ended, and what it is known to have cost."""
 
-    def abandon(self, fingerprint: bytes, *, owner: str, at: datetime) -> None:
-        """Settle what a dead process left open: nobody will ever know what it cost."""
+    def locked(self, attempt_id: int) -> Attempt | None:
+        """Return one call; nobody else settles it until this transaction ends."""
 
-    def abandon_all(self, owner: str, *, started_before: datetime, at: datetime) -> int:
-        """Settle all that a process left open, and return how many calls that were."""
+    def abandon(self, fingerprint: bytes, *, owner: str, at: datetime) -> Sequence[Attempt]:
+        """Settle and return what a dead process left open: nobody will ever know what it cost."""
+
+    def abandon_all(
+        self, owner: str, *, started_before: datetime, at: datetime
+    ) -> Sequence[Attempt]:
+        """Settle and return all that a process left open."""
 
     def owners_of_open(self) -> Sequence[str]:
         """Return the processes that have calls open, or died with some."""
-
-    def bought(self, attempt_id: int) -> int | None:
-        """Return the answer that this attempt was settled with, if it was."""
 
     def outcome(self, attempt_id: int, lease: Lease, *, owner: str) -> Outcome | None:
         """Return how this very call stands; None when it was never written here."""
@@ -320,12 +325,20 @@ class Transaction(Protocol):
     @property
     def preferences(self) -> Preferences: ...
     @property
+    def trail(self) -> Trail: ...
+    @property
+    def seals(self) -> Seals: ...
+    @property
+    def usage(self) -> UsageBooks: ...
+    @property
     def budgets(self) -> Budgets: ...
     @property
     def rate_limits(self) -> RateLimits: ...
     @property
     def keys(self) -> Keys: ...
     def prunable(self, kind: Kind) -> Prunable: ...
+    def book(self, event: Event) -> None:
+        """Have an event written with all that the transaction does, or not at all."""
 
 
 class Database(Protocol):

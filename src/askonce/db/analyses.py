@@ -95,11 +95,12 @@ class SqlAnalyses:
         user = Asker(tenant=caller.tenant, user_id=user_id)
         return History(self._connection, user, reachable_by(caller), wanted).page()
 
-    def remove(self, caller: Caller, analysis_id: int) -> bool:
+    def remove(self, caller: Caller, analysis_id: int) -> str | None:
         """Delete one analysis, and with its last use the answer and its cache entry.
 
         A call in flight for the same question is fenced off, so that it cannot bring back what
-        was deleted. False when there is no such analysis, or none that the caller may reach.
+        was deleted. Returns whose it was; None when there is no such analysis, or none that the
+        caller may reach.
         """
         answer_id = self._connection.execute(
             select(AnalysisRow.answer_id).where(
@@ -107,18 +108,17 @@ class SqlAnalyses:
             )
         ).scalar_one_or_none()
         if answer_id is None:
-            return False
+            return None
         # Taken before we look for other uses: whoever is just adding one is waited for.
         hold(self._connection, [answer_id])
         removed = self._connection.execute(
             delete(AnalysisRow)
             .where(AnalysisRow.id == analysis_id, *reachable_by(caller))
-            .returning(AnalysisRow.id)
+            .returning(AnalysisRow.user_id)
         ).scalar_one_or_none()
-        if removed is None:
-            return False
-        self._remove_unused(answer_id)
-        return True
+        if removed is not None:
+            self._remove_unused(answer_id)
+        return removed
 
     def _remove_unused(self, answer_id: int) -> None:
         remove_unused(self._connection, [answer_id])

@@ -1,5 +1,6 @@
 """What providers said."""
 
+import secrets
 from datetime import datetime
 
 from sqlalchemy import Connection, insert
@@ -7,6 +8,8 @@ from sqlalchemy import Connection, insert
 from askonce.core.answers import Answer
 from askonce.core.questions import Question
 from askonce.db.rows import AnswerRow
+
+_SALT_BYTES = 32
 
 # Built once: building a statement takes longer than running it.
 _ADD = insert(AnswerRow).returning(AnswerRow.id)
@@ -22,6 +25,8 @@ class SqlAnswers:
         self, question: Question, answer: Answer, *, tenant: str, fingerprint: bytes, at: datetime
     ) -> int:
         """Keep an answer and return its id."""
+        # No choice that anything depends on, so it need not come from outside.
+        salt = secrets.token_bytes(_SALT_BYTES)
         return self._connection.execute(
             _ADD,
             {
@@ -36,6 +41,8 @@ class SqlAnswers:
                 "tokens_in": answer.tokens_in,
                 "tokens_out": answer.tokens_out,
                 "cost": answer.cost,
+                "salt": salt,
+                "digest": answer.digest_with(salt, fingerprint),
                 "created_at": at,
             },
         ).scalar_one()

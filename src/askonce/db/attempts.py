@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
     bindparam,
     insert,
     literal_column,
@@ -16,7 +17,7 @@ from sqlalchemy import (
 
 from askonce.core.access import Asker
 from askonce.core.answers import Answer
-from askonce.core.attempts import Outcome
+from askonce.core.attempts import Attempt, Outcome
 from askonce.core.flights import Lease
 from askonce.db import holds
 from askonce.db.columns import UtcDateTime
@@ -34,6 +35,20 @@ _IS_IT = AttemptRow.id == bindparam("attempt_id")
 
 # Built once: building a statement takes longer than running it.
 _WRITE = insert(AttemptRow).values(outcome=Outcome.OPEN.value).returning(AttemptRow.id)
+_COLUMNS = (
+    AttemptRow.id,
+    AttemptRow.tenant,
+    AttemptRow.user_id,
+    AttemptRow.key_id,
+    AttemptRow.request_id,
+    AttemptRow.provider,
+    AttemptRow.model,
+    AttemptRow.outcome,
+    AttemptRow.reason,
+    AttemptRow.answer_id,
+    AttemptRow.finished_at,
+)
+_LOCKED = select(*_COLUMNS).where(_IS_IT).with_for_update()
 _SETTLE = update(AttemptRow).where(_IS_IT).returning(AttemptRow.is_budgeted)
 _IS_OPEN_OF = (AttemptRow.owner == bindparam("of_owner"), AttemptRow.outcome == _OPEN)
 _ABANDONED = (*_IS_OPEN_OF, AttemptRow.fingerprint == bindparam("of_question"))
@@ -42,13 +57,12 @@ _ALL_ABANDONED = (
     AttemptRow.started_at < bindparam("started_before", type_=UtcDateTime),
 )
 _UNKNOWN = {AttemptRow.outcome: Outcome.UNKNOWN.value, AttemptRow.reason: DIED}
-_ABANDON = update(AttemptRow).where(*_ABANDONED).values(_UNKNOWN)
-_ABANDON_ALL = update(AttemptRow).where(*_ALL_ABANDONED).values(_UNKNOWN)
+_ABANDON = update(AttemptRow).where(*_ABANDONED).values(_UNKNOWN).returning(*_COLUMNS)
+_ABANDON_ALL = update(AttemptRow).where(*_ALL_ABANDONED).values(_UNKNOWN).returning(*_COLUMNS)
 _CHARGE_ABANDONED, _CHARGE_ALL_ABANDONED = (
     Charge(ReservationRow.attempt_id.in_(select(AttemptRow.id).where(*which)))
     for which in (_ABANDONED, _ALL_ABANDONED)
 )
-_BOUGHT = select(AttemptRow.answer_id).where(_IS_IT).with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,8 @@ class SqlAttempts:
             {
                 "tenant": asker.tenant,
                 "user_id": asker.user_id,
+                "key_id": asker.key_id,
+                "request_id": asker.request_id or None,
                 "fingerprint": lease.fingerprint,
                 "epoch": lease.epoch,
                 "fence": lease.fence,
@@ -112,27 +128,32 @@ class SqlAttempts:
         if is_budgeted:
             holds.settle(self.connection, attempt_id, outcome, answer)
 
-    def abandon(self, fingerprint: bytes, *, owner: str, at: datetime) -> None:
-        """Settle what a dead process left open: nobody will ever know what it cost."""
+    def locked(self, attempt_id: int) -> Attempt | None:
+        """Return one call; nobody else settles it until this transaction ends."""
+        row = self.connection.execute(_LOCKED, {"attempt_id": attempt_id}).one_or_none()
+        return None if row is None else _attempt(row)
+
+    def abandon(self, fingerprint: bytes, *, owner: str, at: datetime) -> Sequence[Attempt]:
+        """Settle and return what a dead process left open: nobody will ever know what it cost."""
         which: dict[str, object] = {"of_owner": owner, "of_question": fingerprint}
         _CHARGE_ABANDONED.make(self.connection, which)
-        self.connection.execute(_ABANDON, which | {"finished_at": at})
+        rows = self.connection.execute(_ABANDON, which | {"finished_at": at})
+        return [_attempt(row) for row in rows]
 
-    def abandon_all(self, owner: str, *, started_before: datetime, at: datetime) -> int:
-        """Settle all that a process left open, and return how many calls that were."""
+    def abandon_all(
+        self, owner: str, *, started_before: datetime, at: datetime
+    ) -> Sequence[Attempt]:
+        """Settle and return all that a process left open."""
         which: dict[str, object] = {"of_owner": owner, "started_before": started_before}
         _CHARGE_ALL_ABANDONED.make(self.connection, which)
-        return self.connection.execute(_ABANDON_ALL, which | {"finished_at": at}).rowcount
+        rows = self.connection.execute(_ABANDON_ALL, which | {"finished_at": at})
+        return [_attempt(row) for row in rows]
 
     def owners_of_open(self) -> Sequence[str]:
         """Return the processes that have calls open, or died with some."""
         return self.connection.scalars(
             select(AttemptRow.owner).where(AttemptRow.outcome == _OPEN).distinct()
         ).all()
-
-    def bought(self, attempt_id: int) -> int | None:
-        """Return the answer that this attempt was settled with, if it was."""
-        return self.connection.execute(_BOUGHT, {"attempt_id": attempt_id}).scalar_one_or_none()
 
     def outcome(self, attempt_id: int, lease: Lease, *, owner: str) -> Outcome | None:
         """Return how this very call stands; None when it was never written here.
@@ -150,3 +171,19 @@ class SqlAttempts:
             .with_for_update()
         ).scalar_one_or_none()
         return None if found is None else Outcome(found)
+
+
+def _attempt(row: Row[*tuple[object, ...]]) -> Attempt:
+    return Attempt(
+        id=row.id,
+        tenant=row.tenant,
+        user_id=row.user_id,
+        key_id=row.key_id,
+        request_id=row.request_id or "",
+        provider=row.provider,
+        model=row.model,
+        outcome=Outcome(row.outcome),
+        reason=row.reason,
+        answer_id=row.answer_id,
+        finished_at=row.finished_at,
+    )

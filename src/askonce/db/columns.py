@@ -14,6 +14,16 @@ Id = BigInteger().with_variant(Integer, "sqlite")
 _PICODOLLARS = Decimal(10) ** 12
 
 
+def picodollars(amount: Decimal) -> int:
+    """Return an amount as it is stored."""
+    return int((amount * _PICODOLLARS).to_integral_value())
+
+
+def dollars(stored: int) -> Decimal:
+    """Return what `picodollars` was given."""
+    return Decimal(stored) / _PICODOLLARS
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment, stored as UTC. SQLite forgets time zones, so we put ours back."""
 
@@ -59,8 +69,8 @@ class Usd(TypeDecorator[Decimal]):
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:
         del dialect
-        return None if value is None else int((value * _PICODOLLARS).to_integral_value())
+        return None if value is None else picodollars(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:
         del dialect
-        return None if value is None else Decimal(value) / _PICODOLLARS
+        return None if value is None else dollars(value)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from askonce.core.errors import ConfigurationError, DatabaseUnavailableError
+from askonce.core.events import Event
 from askonce.core.ports import Prunable
 from askonce.core.retention import Kind
 from askonce.db.analyses import SqlAnalyses
 from askonce.db.answers import SqlAnswers
 from askonce.db.attempts import SqlAttempts
 from askonce.db.budgets import SqlBudgets
+from askonce.db.events import SqlTrail
 from askonce.db.flights import SqlFlights
 from askonce.db.gate import WriterGate
 from askonce.db.idempotency import SqlIdempotencyKeys
@@ -40,10 +42,14 @@ from askonce.db.pruning import (
 )
 from askonce.db.pruning_money import SqlOldRateLimits, SqlOldReservations
 from askonce.db.rate_limits import SqlRateLimits
+from askonce.db.seals import SqlSeals
 from askonce.db.sessions import SqlSessions
+from askonce.db.usage import SqlUsage
 
 BUSY_SECONDS = 5
 _KEPT_SECONDS = 1.0
+# Those of `db/many.py`, and all others.
+_REMEMBERED_STATEMENTS = 256
 # In a URL: a pooler in transaction mode stands before the database, as Prisma says it too.
 _POOLER = "pgbouncer"
 _PRUNABLE: dict[Kind, Callable[[Connection], Prunable]] = {
@@ -61,6 +67,17 @@ class SqlTransaction:
     """The repositories of one unit of work, all on one connection."""
 
     connection: Connection
+    booked: list[Event] = field(default_factory=list, kw_only=True)
+
+    def book(self, event: Event) -> None:
+        """Have an event written with all that the transaction does, or not at all."""
+        self.booked.append(event)
+
+    def write_booked(self) -> None:
+        """Write all events at once, at the very end: nobody waits for locks on usage for long."""
+        if self.booked:
+            self.usage.add(self.booked)
+            self.trail.add(self.booked)
 
     @property
     def answers(self) -> SqlAnswers:
@@ -93,6 +110,18 @@ class SqlTransaction:
     @property
     def preferences(self) -> SqlPreferences:
         return SqlPreferences(self.connection)
+
+    @property
+    def trail(self) -> SqlTrail:
+        return SqlTrail(self.connection)
+
+    @property
+    def seals(self) -> SqlSeals:
+        return SqlSeals(self.connection)
+
+    @property
+    def usage(self) -> SqlUsage:
+        return SqlUsage(self.connection)
 
     @property
     def budgets(self) -> SqlBudgets:
@@ -158,7 +187,9 @@ class SqlDatabase:
             DatabaseUnavailableError: the database did not answer in time.
         """
         with translated(), self.writing(), self._writer() as connection, connection.begin():
-            yield SqlTransaction(connection)
+            tx = SqlTransaction(connection)
+            yield tx
+            tx.write_booked()
 
     @contextmanager
     def reading(self) -> Iterator[SqlTransaction]:
@@ -238,7 +269,11 @@ class SqlDatabase:
             # Parameters are texts and answers; an error's message ends in a log.
             hide_parameters=True,
             pool_timeout=self._busy_seconds,
-            connect_args={"timeout": self._busy_seconds, "check_same_thread": False},
+            connect_args={
+                "timeout": self._busy_seconds,
+                "check_same_thread": False,
+                "cached_statements": _REMEMBERED_STATEMENTS,
+            },
         )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

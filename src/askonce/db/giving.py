@@ -27,6 +27,7 @@ ANSWER_COLUMNS = (
     AnswerRow.tokens_in,
     AnswerRow.tokens_out,
     AnswerRow.cost,
+    AnswerRow.digest,
 )
 
 _AT = bindparam("at", type_=UtcDateTime)
@@ -73,6 +74,8 @@ class Said:
             tokens_in=row.tokens_in,
             tokens_out=row.tokens_out,
             cost=row.cost,
+            id=row.answer_id,
+            digest=row.digest,
         )
         return cls(row.answer_id, row.text, answer, row.is_structured)
 

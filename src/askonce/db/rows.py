@@ -56,6 +56,10 @@ class AnswerRow(Row):
     tokens_in: Mapped[int] = mapped_column(BigInteger)
     tokens_out: Mapped[int] = mapped_column(BigInteger)
     cost: Mapped[Decimal | None] = mapped_column(Usd)
+    # The audit trail has the digest alone. Without the salt, which goes with the row, nobody can
+    # find out by guessing what it is of. Rows from before there was a trail have neither.
+    salt: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    digest: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -134,6 +138,9 @@ class AttemptRow(Row):
     epoch: Mapped[int] = mapped_column(BigInteger)
     fence: Mapped[int] = mapped_column(BigInteger)
     owner: Mapped[str] = mapped_column(String(64))
+    # Who asked: NULL where no key was asked for.
+    key_id: Mapped[int | None] = mapped_column(Id)
+    request_id: Mapped[str | None] = mapped_column(String(128))
     provider: Mapped[str] = mapped_column(String(64))
     model: Mapped[str] = mapped_column(String(128))
     outcome: Mapped[str] = mapped_column(String(16))

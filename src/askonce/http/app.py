@@ -10,7 +10,18 @@ from fastapi import FastAPI
 
 from askonce import __version__
 from askonce.core.clock import Clock
-from askonce.http import analyses, errors, health, history, metrics, preferences, sessions, turns
+from askonce.http import (
+    analyses,
+    audit,
+    errors,
+    health,
+    history,
+    metrics,
+    preferences,
+    sessions,
+    turns,
+    usage,
+)
 from askonce.http.access import guard
 from askonce.http.asking import Asking
 from askonce.http.authentication import Authentication
@@ -21,6 +32,7 @@ from askonce.http.middleware import RequestEdge
 from askonce.services.access import Access
 from askonce.services.analyses import Analyses
 from askonce.services.ask_once import AskOnce
+from askonce.services.bookkeeping import Books
 from askonce.services.conversations import Conversations
 from askonce.services.door import Door
 from askonce.services.health import Health
@@ -53,6 +65,7 @@ class Parts:
     turns: Turns
     summaries: Summaries
     preferences: Preferences
+    books: Books
     health: Health
     meters: Meters
     metrics: Callable[[], "Future[bytes]"]
@@ -86,6 +99,8 @@ def create(parts: Parts) -> Application:
     sessions.add_routes(app, parts.conversations)
     turns.add_routes(app, parts.turns, parts.summaries, asking)
     preferences.add_routes(app, parts.preferences)
+    usage.add_routes(app, parts.books)
+    audit.add_routes(app, parts.books)
     health.add_routes(
         app, parts.health, provider=parts.provider, model=parts.model, is_ready=parts.door.is_open
     )

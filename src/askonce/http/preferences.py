@@ -58,7 +58,7 @@ def add_routes(app: FastAPI, preferences: Preferences) -> None:
         responses={200: {"model": PreferencesBody}, **problems(422, 503)},
     )
     def read(caller: AnyCaller, user_id: UserId) -> Response:
-        return _json(preferences.of(caller.tenant, user_id))
+        return _json(preferences.read(caller, user_id))
 
     @app.put(
         "/users/{user_id}/preferences",

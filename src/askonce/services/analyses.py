@@ -6,17 +6,20 @@ from typing import Any
 from askonce.core.access import Asker, Caller
 from askonce.core.answers import Analysis
 from askonce.core.caching import CacheRules
+from askonce.core.clock import Clock
 from askonce.core.errors import (
     FieldError,
     InvalidFieldsError,
     NotFoundError,
 )
+from askonce.core.events import Action
 from askonce.core.idempotency import IdempotencyKey
-from askonce.core.ports import Database, HistoryFilter, Ledger, Page
+from askonce.core.ports import Database, HistoryFilter, Ledger, Page, Transaction
 from askonce.core.preferences import NO_WISHES, Wishes
 from askonce.core.questions import Question, Scope
 from askonce.core.requests import Request
 from askonce.core.schemas import SchemaRefusedError
+from askonce.services.booking import Reads, done
 from askonce.services.defaults import Defaults
 from askonce.services.structured import checked_schema
 
@@ -51,11 +54,15 @@ class Analyses:
         database: Database,
         ledger: Ledger,
         defaults: Defaults,
+        reads: Reads,
+        clock: Clock,
         is_scope_user: bool,
     ) -> None:
         self._database = database
         self._ledger = ledger
         self._defaults = defaults
+        self._reads = reads
+        self._clock = clock
         self._is_scope_user = is_scope_user
 
     def request(
@@ -109,12 +116,15 @@ class Analyses:
             found = tx.analyses.one(caller, user_id, analysis_id)
         if found is None:
             raise NotFoundError
+        self._reads.book(caller, Action.HISTORY_READ, user_id=user_id, analysis=analysis_id)
         return found
 
     def newest(self, caller: Caller, user_id: str, wanted: HistoryFilter) -> Page:
         """Return one keyset page of a user's history."""
         with self._database.reading() as tx:
-            return tx.analyses.newest(caller, user_id, wanted)
+            page = tx.analyses.newest(caller, user_id, wanted)
+        self._reads.book(caller, Action.HISTORY_READ, user_id=user_id, analyses=len(page.items))
+        return page
 
     def remove(self, caller: Caller, analysis_id: int) -> None:
         """Delete one analysis; with its last use, the answer and its cache entry too.
@@ -122,8 +132,23 @@ class Analyses:
         Raises:
             NotFoundError: there is none, or it is not the caller's.
         """
-        is_removed = self._ledger.write(lambda tx: tx.analyses.remove(caller, analysis_id)).result()
-        if not is_removed:
+
+        def remove(tx: Transaction) -> bool:
+            user_id = tx.analyses.remove(caller, analysis_id)
+            if user_id is None:
+                return False
+            tx.book(
+                done(
+                    caller,
+                    Action.HISTORY_DELETE,
+                    at=self._clock.now(),
+                    user_id=user_id,
+                    analysis=analysis_id,
+                )
+            )
+            return True
+
+        if not self._ledger.write(remove).result():
             raise NotFoundError
 
 

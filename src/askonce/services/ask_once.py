@@ -19,7 +19,7 @@ from askonce.core.requests import Request, Visit
 from askonce.services.budgets import Budgets
 from askonce.services.flying import Flight, Flying
 from askonce.services.futures import already, then
-from askonce.services.giving import Giver, Recalled, outcome, replay
+from askonce.services.giving import Giver, Recalled, outcome
 from askonce.services.rate_limits import RateLimits
 from askonce.telemetry import traces
 from askonce.telemetry.meters import UNMETERED, Meters
@@ -114,7 +114,7 @@ class AskOnce:
         """Look up once more what has been counted."""
         if request.rules.no_store:
             return self._ledger.write(
-                lambda tx: Recalled(replay(tx, request.asker, self._clock.now())),
+                lambda tx: Recalled(self._giver.repeat(tx, request.asker)),
                 key=request.fingerprint,
             )
         return self._ledger.write_together(self._giver.recall, request)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from askonce.core.access import Asker, Caller
 from askonce.core.clock import Clock
@@ -12,10 +13,12 @@ from askonce.core.errors import (
     IdempotencyMismatchError,
     NotFoundError,
 )
+from askonce.core.events import Action, Event
 from askonce.core.idempotency import IdempotencyKey, Repeat
 from askonce.core.ports import Database, Ledger, Transaction
 from askonce.core.preferences import Wishes
 from askonce.core.stores import SessionFilter
+from askonce.services.booking import Reads, done
 from askonce.services.defaults import Defaults
 
 _PAGE = 500
@@ -50,11 +53,18 @@ class Conversations:
     """What users do with conversations, but for talking."""
 
     def __init__(
-        self, *, database: Database, ledger: Ledger, defaults: Defaults, clock: Clock
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        defaults: Defaults,
+        reads: Reads,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._ledger = ledger
         self._defaults = defaults
+        self._reads = reads
         self._clock = clock
 
     def begin(
@@ -82,8 +92,10 @@ class Conversations:
                 if isinstance(before, Repeat):
                     return before
                 if isinstance(before, Session):
+                    tx.book(_done(caller, Action.SESSION_READ, before, at))
                     return Begun(_as_begun(tx, before), is_replayed=True)
             session = tx.sessions.add(caller, new, at=at)
+            tx.book(_done(caller, Action.SESSION_CREATE, session, at))
             said = None if prompt is None else tx.messages.say(session, prompt, at=at)
             if key is not None:
                 tx.idempotency_keys.settle(key, session)
@@ -110,7 +122,9 @@ class Conversations:
             raise ForbiddenError
         with self._database.reading() as tx:
             found = tx.sessions.newest(caller, replace(wanted, limit=wanted.limit + 1))
-        return SessionPage(items=found[: wanted.limit], is_last=len(found) <= wanted.limit)
+        items = found[: wanted.limit]
+        self._reads.book(caller, Action.SESSION_READ, user_id=wanted.user_id, sessions=len(items))
+        return SessionPage(items=items, is_last=len(found) <= wanted.limit)
 
     def one(self, caller: Caller, session_id: int, *, limit: int, before_id: int | None) -> Opened:
         """Return a session with one page of its messages, the newest first.
@@ -124,6 +138,13 @@ class Conversations:
                 raise NotFoundError
             found = tx.messages.newest(caller, session_id, limit=limit + 1, before_id=before_id)
         items = found[:limit]
+        self._reads.book(
+            caller,
+            Action.SESSION_READ,
+            user_id=session.user_id,
+            session=session_id,
+            messages=len(items),
+        )
         return Opened(
             session=session,
             messages=items,
@@ -148,9 +169,14 @@ class Conversations:
         provider = changes.get("provider", session.provider)
         self._defaults.chosen(Wishes(provider=provider, model=changes.get("model")))
         at = self._clock.now()
-        changed = self._ledger.write(
-            lambda tx: tx.sessions.change(caller, session_id, changes, at=at)
-        ).result()
+
+        def change(tx: Transaction) -> Session | None:
+            changed = tx.sessions.change(caller, session_id, changes, at=at)
+            if changed is not None:
+                tx.book(_done(caller, Action.SESSION_CHANGE, changed, at))
+            return changed
+
+        changed = self._ledger.write(change).result()
         if changed is None:
             raise NotFoundError
         return changed
@@ -161,7 +187,15 @@ class Conversations:
         Raises:
             NotFoundError: there is none, or it is not the caller's.
         """
-        if not self._ledger.write(lambda tx: tx.sessions.remove(caller, session_id)).result():
+
+        def remove(tx: Transaction) -> bool:
+            session = tx.sessions.locked(caller, session_id)
+            if session is None or not tx.sessions.remove(caller, session_id):
+                return False
+            tx.book(_done(caller, Action.SESSION_DELETE, session, self._clock.now()))
+            return True
+
+        if not self._ledger.write(remove).result():
             raise NotFoundError
 
     def taken_out(self, caller: Caller, session_id: int) -> Iterator[Spoken]:
@@ -176,6 +210,13 @@ class Conversations:
             session = tx.sessions.one(caller, session_id)
         if session is None:
             raise NotFoundError
+        self._reads.book(
+            caller,
+            Action.SESSION_READ,
+            user_id=session.user_id,
+            session=session_id,
+            messages=session.messages,
+        )
         return self._said(session)
 
     def _said(self, session: Session) -> Iterator[Spoken]:
@@ -187,6 +228,17 @@ class Conversations:
                 return
             yield from (message.said() for message in page)
             first = page[-1].position + 1
+
+
+def _done(caller: Caller, action: Action, session: Session, at: datetime) -> Event:
+    return done(
+        caller,
+        action,
+        at=at,
+        user_id=session.user_id,
+        session=session.id,
+        messages=session.messages,
+    )
 
 
 def _as_begun(tx: Transaction, session: Session) -> Opened:

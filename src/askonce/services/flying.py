@@ -25,6 +25,7 @@ from askonce.core.orders import Order
 from askonce.core.ports import Ledger, Transaction
 from askonce.core.questions import Question
 from askonce.core.tapes import Tape
+from askonce.services.booking import book_abandoned
 from askonce.services.budgets import Bill
 from askonce.services.giving import replay
 from askonce.services.lane import Lane
@@ -184,7 +185,7 @@ class Flying:
             if lease is None:
                 return None
             # What the dead leader's calls cost, nobody will ever know.
-            tx.attempts.abandon(flight.fingerprint, owner=seen.owner, at=self._clock.now())
+            self._abandon(tx, flight, seen)
             return self._ordered(tx, flight, lease, bill)
 
         taken = self._ledger.write(
@@ -292,12 +293,17 @@ class Flying:
         def give_up(tx: Transaction) -> bool:
             # The flight before its attempts, as everywhere: PostgreSQL locks them in this order.
             is_over = tx.flights.give_up(flight.fingerprint, seen, failure=failures.written(error))
-            tx.attempts.abandon(flight.fingerprint, owner=seen.owner, at=self._clock.now())
+            self._abandon(tx, flight, seen)
             return is_over
 
         if self._ledger.write(give_up, key=flight.fingerprint).result():
             raise error
         self._follow(flight, seen)
+
+    def _abandon(self, tx: Transaction, flight: Flight, seen: Seen) -> None:
+        now = self._clock.now()
+        left = tx.attempts.abandon(flight.fingerprint, owner=seen.owner, at=now)
+        book_abandoned(tx, left, at=now)
 
     def _land(self, flight: Flight, outcome: Landed | BaseException | None) -> None:
         with self._lock:

@@ -21,6 +21,7 @@ from askonce.core.landings import Asked, Way
 from askonce.core.limits import Quotas
 from askonce.core.ports import Gift, Kept, Transaction
 from askonce.core.requests import Request, Visit
+from askonce.services.booking import asked
 from askonce.services.rate_limits import RateLimits
 
 # What a transaction gives: an outcome, a repeat or a request that cannot be answered, or nothing.
@@ -114,6 +115,11 @@ class Giver:
     def recall(self, tx: Transaction, requests: Sequence[Request]) -> Sequence[Recalled]:
         """Give each asker an accepted cache entry; None, and no row, without one."""
         return [Recalled(given) for given in self._recalled(tx, requests)]
+
+    def repeat(self, tx: Transaction, asker: Asker) -> Given:
+        """Give an asker only what was given before, as `replay` does, and book it."""
+        now = self._clock.now()
+        return _booked(tx, asker, replay(tx, asker, now), now)
 
     def share(self, tx: Transaction, gifts: Sequence[Gift]) -> Sequence[Given]:
         """Give each asker who waited the answer that another request paid; None: deleted."""
@@ -214,7 +220,13 @@ def _given(
     plain = [one for one in wanted if one.asker.is_plain]
     given = iter(give(plain) if plain else ())
     return [
-        next(given) if one.asker.is_plain else _given_once(tx, one, give, now) for one in wanted
+        _booked(
+            tx,
+            one.asker,
+            next(given) if one.asker.is_plain else _given_once(tx, one, give, now),
+            now,
+        )
+        for one in wanted
     ]
 
 
@@ -230,6 +242,13 @@ def _given_once(
     (given,) = give([wanted])
     if given is not None:
         _settle(tx, wanted.asker, given.given)
+    return given
+
+
+def _booked(tx: Transaction, asker: Asker, given: Given, at: datetime) -> Given:
+    """Book what somebody is given without a call."""
+    if isinstance(given, Asked):
+        tx.book(asked(asker, given.given, given.way, at=at))
     return given
 
 

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from askonce.core.attempts import Outcome
 from askonce.core.caching import is_worth_keeping
 from askonce.core.flights import FlightState, Seen
-from askonce.core.landings import Landed
+from askonce.core.landings import Landed, Way
 from askonce.core.ports import Transaction
 from askonce.core.purchases import Purchase
+from askonce.services.booking import asked, settle
 from askonce.services.giving import give, given_before, replay
 from askonce.services.repair import mended, together
 
@@ -21,20 +22,21 @@ def keep(
     session is taken or gone: all look it up again.
     """
     seen = _locked(tx, purchase)
-    bought = tx.attempts.bought(purchase.attempt_id)
+    attempt = tx.attempts.locked(purchase.attempt_id)
+    bought = None if attempt is None else attempt.answer_id
     if bought is not None:
         # Our commit went through the first time; only its acknowledgement was lost.
         return Landed(answer_id=bought, paid=given_before(tx, purchase.asker, bought))
     standing = _standing(seen, purchase)
     if standing is not None:
         # Another leader of this epoch was quicker.
-        _settle(tx, purchase, Outcome.DUPLICATE)
+        _settle(tx, purchase, Outcome.DUPLICATE, now)
         return Landed(answer_id=standing)
     answer, asker, lease = purchase.answer, purchase.asker, purchase.lease
     if replay(tx, asker, now) is not None:
         # A second history row for one key must not be, nor a reply in a thread that has gone on;
         # and what would be an answer that nobody was given could never be deleted.
-        _settle(tx, purchase, Outcome.DUPLICATE)
+        _settle(tx, purchase, Outcome.DUPLICATE, now)
         if purchase.has_lease:
             tx.flights.fail(lease, failure=None)
         return None
@@ -52,8 +54,10 @@ def keep(
         stored_at=purchase.at,
         expires_at=purchase.at + cache_ttl if may_keep else purchase.at,
     )
-    _settle(tx, purchase, Outcome.ANSWERED, answer_id)
+    _settle(tx, purchase, Outcome.ANSWERED, now, answer_id)
     paid = give(tx, asker, answer_id, cached=False, at=now)
+    if paid is not None:
+        tx.book(asked(asker, paid, Way.MISS if purchase.is_kept else Way.BYPASS, at=now))
     return Landed(answer_id=answer_id, paid=paid, is_kept=has_landed and may_keep)
 
 
@@ -71,18 +75,18 @@ def adopt(
         return outcome
     is_over = purchase.has_lease and (seen is None or seen.epoch != purchase.lease.epoch)
     if is_over or _standing(seen, purchase) is not None:
-        _settle(tx, purchase, Outcome.DUPLICATE)
+        _settle(tx, purchase, Outcome.DUPLICATE, now)
         return Outcome.DUPLICATE
     if mended(purchase.question, purchase.answer) is None:
-        refuse(tx, purchase)
+        refuse(tx, purchase, now=now)
         return Outcome.INVALID
     kept = keep(tx, purchase, cache_ttl=cache_ttl, now=now)
     return Outcome.DUPLICATE if kept is None else Outcome.ANSWERED
 
 
-def refuse(tx: Transaction, purchase: Purchase) -> None:
+def refuse(tx: Transaction, purchase: Purchase, *, now: datetime) -> None:
     """Write that an answer was paid for which cannot be given."""
-    _settle(tx, purchase, Outcome.INVALID)
+    _settle(tx, purchase, Outcome.INVALID, now)
 
 
 def _locked(tx: Transaction, purchase: Purchase) -> Seen | None:
@@ -97,12 +101,18 @@ def _standing(seen: Seen | None, purchase: Purchase) -> int | None:
 
 
 def _settle(
-    tx: Transaction, purchase: Purchase, outcome: Outcome, answer_id: int | None = None
+    tx: Transaction,
+    purchase: Purchase,
+    outcome: Outcome,
+    now: datetime,
+    answer_id: int | None = None,
 ) -> None:
-    tx.attempts.settle(
+    settle(
+        tx,
         purchase.attempt_id,
         outcome,
         at=purchase.at,
+        now=now,
         answer=purchase.answer,
         answer_id=answer_id,
     )

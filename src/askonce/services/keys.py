@@ -9,6 +9,7 @@ from datetime import timedelta
 from askonce.core.access import Role
 from askonce.core.clock import Clock
 from askonce.core.errors import ConflictError, FieldError, InvalidFieldsError, NotFoundError
+from askonce.core.events import Action, Event
 from askonce.core.keys import PREFIX, RANDOM_BYTES, SHOWN_CHARACTERS, Key, NewKey, digest_of
 from askonce.core.ports import Database, Transaction
 
@@ -57,7 +58,9 @@ class Keys:
             tx.keys.hold()
             if tx.keys.named(tenant, name) is not None:
                 raise ConflictError
-            return Made(tx.keys.add(new, at=self._clock.now()), text)
+            key = tx.keys.add(new, at=self._clock.now())
+            self._book(tx, Action.KEYS_CREATE, key)
+            return Made(key, text)
 
     def all(self, tenant: str | None = None) -> Sequence[Key]:
         """Return all keys, or those of a tenant, the oldest first, revoked ones included."""
@@ -93,6 +96,7 @@ class Keys:
                 previous_until=now + grace if grace else None,
                 at=now,
             )
+            self._book(tx, Action.KEYS_ROTATE, key)
         return Made(key, text)
 
     def revoke(self, name_or_id: str, *, tenant: str) -> Key:
@@ -103,7 +107,21 @@ class Keys:
         """
         with self._database.transaction() as tx:
             tx.keys.hold()
-            return tx.keys.revoke(_found(tx, name_or_id, tenant), at=self._clock.now())
+            key = tx.keys.revoke(_found(tx, name_or_id, tenant), at=self._clock.now())
+            self._book(tx, Action.KEYS_REVOKE, key)
+            return key
+
+    def _book(self, tx: Transaction, action: Action, key: Key) -> None:
+        facts: dict[str, int | str] = {"key": key.id, "role": key.role.value}
+        tx.book(
+            Event(
+                at=self._clock.now(),
+                tenant=key.tenant,
+                action=action,
+                user_id=key.user_id,
+                about=facts,
+            )
+        )
 
     def _text(self) -> str:
         written = base64.urlsafe_b64encode(self._random_bytes(RANDOM_BYTES)).decode()

@@ -28,6 +28,7 @@ from askonce.core.ports import Chain, Journal, Ledger, Spool, Transaction
 from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
 from askonce.core.replies import GrowingContent
+from askonce.services.booking import settle
 from askonce.services.budgets import Bill, Budgets, held
 from askonce.services.heartbeat import Heartbeat
 from askonce.services.keeping import keep, refuse
@@ -172,7 +173,7 @@ class Leader:
         at = self._clock.now()
 
         def work(tx: Transaction) -> None:
-            tx.attempts.settle(attempt_id, outcome, at=at, reason=reason)
+            settle(tx, attempt_id, outcome, at=at, now=self._clock.now(), reason=reason)
 
         try:
             self.write(work, order)
@@ -227,7 +228,7 @@ class Leader:
     def _refuse(self, order: Order, journal: "LedgerJournal", answer: Answer) -> None:
         """Write that an answer was paid for which cannot be given."""
         purchase = self._purchase(order, journal, answer)
-        self._commit(purchase, lambda tx: refuse(tx, purchase))
+        self._commit(purchase, lambda tx: refuse(tx, purchase, now=self._clock.now()))
         journal.close()
 
     def _keep(self, order: Order, journal: "LedgerJournal", answer: Answer) -> Landed | None:

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 
 from askonce.core.access import Caller
 from askonce.core.clock import Clock
-from askonce.core.ports import Database, Ledger
+from askonce.core.events import Action
+from askonce.core.ports import Database, Ledger, Transaction
 from askonce.core.preferences import NO_WISHES, Wishes
+from askonce.services.booking import Reads, done
 from askonce.services.defaults import Defaults
 from askonce.telemetry import log
 
@@ -22,11 +24,18 @@ class Preferences:
     """What users want where their requests leave it open."""
 
     def __init__(
-        self, *, database: Database, ledger: Ledger, defaults: Defaults, clock: Clock
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        defaults: Defaults,
+        reads: Reads,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._ledger = ledger
         self._defaults = defaults
+        self._reads = reads
         self._clock = clock
         self._known: dict[tuple[str, str], Wishes] = {}
         # Grows whenever something is forgotten: what was read before that is not held any more.
@@ -67,6 +76,12 @@ class Preferences:
                 self._known[tenant, user_id] = found
         return found
 
+    def read(self, caller: Caller, user_id: str) -> Wishes:
+        """Return a user's preferences to somebody who wants to see them."""
+        found = self.of(caller.tenant, user_id)
+        self._reads.book(caller, Action.PREFERENCES_READ, user_id=user_id)
+        return found
+
     def put(self, caller: Caller, user_id: str, wishes: Wishes) -> Wishes:
         """Replace a user's preferences.
 
@@ -77,12 +92,15 @@ class Preferences:
         self._defaults.chosen(wishes)
         at = self._clock.now()
         tenant = caller.tenant
-        if wishes == NO_WISHES:
-            self._ledger.write(lambda tx: tx.preferences.remove(tenant, user_id)).result()
-        else:
-            self._ledger.write(
-                lambda tx: tx.preferences.put(tenant, user_id, wishes, at=at)
-            ).result()
+
+        def put(tx: Transaction) -> None:
+            if wishes == NO_WISHES:
+                tx.preferences.remove(tenant, user_id)
+            else:
+                tx.preferences.put(tenant, user_id, wishes, at=at)
+            tx.book(done(caller, Action.PREFERENCES_PUT, at=at, user_id=user_id))
+
+        self._ledger.write(put).result()
         self._forget([(tenant, user_id)])
         return wishes
 

@@ -11,6 +11,7 @@ from askonce.core.clock import Clock
 from askonce.core.errors import AskonceError
 from askonce.core.ports import Database, Ledger, Liveness, Spool, Transaction
 from askonce.core.purchases import Purchase
+from askonce.services.booking import book_abandoned
 from askonce.services.keeping import adopt
 from askonce.telemetry import log
 
@@ -151,10 +152,13 @@ class Recovery:
 
         def book(tx: Transaction) -> int:
             now = self._clock.now()
-            return sum(
-                tx.attempts.abandon_all(owner, started_before=limit, at=now)
+            left = [
+                attempt
                 for owner, limit in sorted(limits.items())
-            )
+                for attempt in tx.attempts.abandon_all(owner, started_before=limit, at=now)
+            ]
+            book_abandoned(tx, left, at=now)
+            return len(left)
 
         found = self._ledger.write(book).result()
         if found:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from askonce.core.clock import Clock
+from askonce.core.events import NO_TENANT, Action, Event
 from askonce.core.ports import Database
 from askonce.core.retention import Gone, Kind, Limits, Old
 
@@ -17,6 +18,8 @@ _BATCH_CHARACTERS = 50_000
 # A batch is followed by a rest many times as long, so that hits beside it keep their p99.
 _REST_FACTOR = 10
 _SHORTEST_REST = 0.005
+# What users had. That an entry has expired, or a key can be used anew, is nothing to prove.
+_BOOKED = frozenset({Kind.ANALYSES, Kind.ATTEMPTS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +81,17 @@ class Retention:
             # Past the ledger: no request waits in one transaction with this one.
             with self._database.transaction() as tx:
                 gone = tx.prunable(kind).remove([row.key for row in batch], before=before)
+                if kind in _BOOKED and gone.rows:
+                    tx.book(self._pruned(kind, gone))
             yield Step(kind=kind, gone=gone, rest=self._rest_after(began))
+
+    def _pruned(self, kind: Kind, gone: Gone) -> Event:
+        return Event(
+            at=self._clock.now(),
+            tenant=NO_TENANT,
+            action=Action.PRUNE,
+            about={kind.name.lower(): gone.rows, "answers": gone.answers},
+        )
 
     def _rest_after(self, began: float) -> float:
         return max(_REST_FACTOR * (self._clock.monotonic() - began), _SHORTEST_REST)

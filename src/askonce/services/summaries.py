@@ -12,6 +12,7 @@ from askonce.core.idempotency import IdempotencyKey, Repeat
 from askonce.core.landings import Asked, Boarded, Way
 from askonce.core.ports import Ledger, Transaction
 from askonce.services.ask_once import AskOnce
+from askonce.services.booking import asked
 from askonce.services.contexts import Contexts, usable
 from askonce.services.futures import already
 from askonce.services.giving import Given, outcome
@@ -91,12 +92,13 @@ class Summaries:
         session = tx.sessions.locked(wanted.caller, wanted.session_id)
         if session is None:
             return None
+        asker, now = Asker.of(wanted.caller, session.user_id), self._clock.now()
         if wanted.key is not None:
-            asker = Asker.of(wanted.caller, session.user_id)
-            before = tx.idempotency_keys.begin(wanted.key, asker, at=self._clock.now())
+            before = tx.idempotency_keys.begin(wanted.key, asker, at=now)
             if isinstance(before, Repeat):
                 return session, before
             if isinstance(before, Message):
+                tx.book(asked(asker, before, Way.REPLAY, at=now))
                 return session, Asked(given=before, way=Way.REPLAY)
         if wanted.rules.no_cache or wanted.rules.no_store:
             return session, None
@@ -109,5 +111,6 @@ class Summaries:
             return session, None
         if wanted.key is not None:
             tx.idempotency_keys.settle(wanted.key, standing[-1])
+        tx.book(asked(asker, standing[-1], Way.HIT, at=now))
         # None of what it took was spent this time.
         return session, Asked(given=replace(standing[-1], cached=True), way=Way.HIT)

@@ -10,6 +10,7 @@ from askonce.core.clock import Clock, Deadline
 from askonce.core.context import Context
 from askonce.core.conversations import Message, Role, Session, Turn
 from askonce.core.errors import InputTooLongError, NotFoundError, OverloadedError
+from askonce.core.events import Action
 from askonce.core.flights import Lease
 from askonce.core.idempotency import IdempotencyKey, Repeat
 from askonce.core.landings import Asked, Way
@@ -19,6 +20,7 @@ from askonce.core.questions import Question
 from askonce.core.replies import REPLY_SCHEMA
 from askonce.core.requests import Request
 from askonce.core.tapes import Tape, follow
+from askonce.services import booking
 from askonce.services.ask_once import AskOnce
 from askonce.services.contexts import Contexts
 from askonce.services.conversations import Opened
@@ -187,11 +189,17 @@ class Turns:
             if isinstance(before, Repeat):
                 return before
             if isinstance(before, Message):
-                return self._again(tx, turn, session, before)
+                again = self._again(tx, turn, session, before)
+                if isinstance(again, _Said) and again.given is not None:
+                    tx.book(booking.asked(asker, again.given, Way.REPLAY, at=now))
+                return again
         waiting = _unanswered(tx, session) if saying.is_asking else None
         if waiting is None or waiting.content != saying.content:
             say = tx.messages.say if saying.is_asking else tx.messages.bring_in
             waiting = say(session, saying.content, at=now)
+            action = Action.SESSION_SAY if saying.is_asking else Action.SESSION_IMPORT
+            facts = {"session": session.id, "message": waiting.id}
+            tx.book(booking.done(saying.caller, action, at=now, user_id=session.user_id, **facts))
         if saying.key is not None:
             tx.idempotency_keys.settle(saying.key, waiting)
         return _Said(session, waiting)
