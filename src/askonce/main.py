@@ -393,6 +393,7 @@ class Process:
             Level.CONNECTIONS: self.database.connections_in_use,
             Level.MOST_CONNECTIONS: self.database.most_connections,
             Level.PARKED: self.recovery.parked,
+            Level.SEALS: self.sealer.lag,
         }.items():
             self.meters.watch(level, read)
         for name in self.providers:

@@ -56,6 +56,8 @@ class Sealer:
         self._seconds = seconds
         self._clock = clock
         self._told_at: float | None = None
+        # When a round last left nothing unsealed.
+        self._caught_up_at = clock.monotonic()
         self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -63,6 +65,11 @@ class Sealer:
         if self._seconds > 0:
             self._thread = threading.Thread(target=self._run, name="sealer", daemon=True)
             self._thread.start()
+
+    def lag(self) -> float:
+        """Return for how many seconds there may have been events without a seal; 0: as planned."""
+        late = self._clock.monotonic() - self._caught_up_at - self._seconds
+        return max(0.0, late) if self._seconds > 0 else 0.0
 
     def close(self) -> None:
         """Seal what is left, and stop."""
@@ -73,10 +80,10 @@ class Sealer:
     def _run(self) -> None:
         rest = self._seconds
         while not self._is_over.wait(rest):
-            rest = self._seal()
-        self._seal()
+            rest = self.seal()
+        self.seal()
 
-    def _seal(self) -> float:
+    def seal(self) -> float:
         """Append a seal, and return how long to rest."""
         began = self._clock.monotonic()
         try:
@@ -87,10 +94,12 @@ class Sealer:
         except Exception as error:  # noqa: BLE001 - the next round must come all the same
             log.error("sealing_failed", error=type(error).__name__)
             return self._seconds
+        is_full = seal is not None and len(seal.leaves) // len(seal.root) == MOST_EVENTS
+        if not is_full:
+            self._caught_up_at = self._clock.monotonic()
         if seal is None:
             return self._seconds
         self._tell(seal)
-        is_full = len(seal.leaves) // len(seal.root) == MOST_EVENTS
         # Hashing holds the interpreter's lock: it takes a fifth of the time at most.
         busy = _REST_FACTOR * (self._clock.monotonic() - began)
         return busy if is_full else max(busy, self._seconds)

@@ -22,7 +22,7 @@ _MEANINGS = {
     Level.CONNECTIONS: "Database connections in use",
     Level.MOST_CONNECTIONS: "Database connections that there can be",
     Level.CIRCUITS: "Models of a provider that are left alone because they keep failing",
-    Level.SEALS: "Age of the oldest audit event that no seal covers yet",
+    Level.SEALS: "For how long audit events may have stood without a seal",
     Level.PARKED: "Paid answers that wait for the database",
 }
 
