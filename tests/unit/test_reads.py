@@ -4,12 +4,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-import pytest
+from structlog.testing import capture_logs
 
 from askonce.core.errors import DatabaseUnavailableError
 from askonce.core.events import Action
 from askonce.services.booking import Reads
-from askonce.telemetry import log
 from tests.examples import CALLER
 from tests.fakes.clock import FakeClock
 
@@ -29,16 +28,12 @@ class FailingLedger:
         return failed
 
 
-def test_a_read_that_cannot_be_booked_stands_in_the_log(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    log.configure("INFO")
+def test_a_read_that_cannot_be_booked_stands_in_the_log() -> None:
+    reads = Reads(FailingLedger(), FakeClock())
 
-    Reads(FailingLedger(), FakeClock()).book(CALLER, Action.HISTORY_READ, user_id="ann", analysis=7)
-    log.drain()
+    with capture_logs() as logs:
+        reads.book(CALLER, Action.HISTORY_READ, user_id="ann", analysis=7)
 
-    logged = capfd.readouterr()
-    told = logged.out + logged.err
-    assert "read_not_booked" in told
-    assert "history.read" in told
-    assert "ann" in told
+    (line,) = logs
+    assert (line["event"], line["action"]) == ("read_not_booked", "history.read")
+    assert (line["user_id"], line["analysis"]) == ("ann", 7)
