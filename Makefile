@@ -4,9 +4,10 @@ PYTHON ?= python3
 ARGS ?=
 # One more than there are processors: tests wait for servers, too.
 WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
-# For make chaos and make soak: how long, where; and which run of chaos (a new one unless said).
+# For make chaos, soak and fuzz: how long, where; and which run of chaos (a new one unless said).
 ROUNDS ?= 500
 MINUTES ?= 60
+CASES ?= 20000
 DATABASE ?= sqlite postgresql
 SEED ?=
 
@@ -20,7 +21,7 @@ LOCK := uv pip compile pyproject.toml --extra local --group weights --group buil
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev-setup test chaos bench soak check format cover docs lock build clean
+.PHONY: help setup run dev-setup test chaos fuzz bench soak check format cover docs lock build clean
 
 help:  ## List what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +42,11 @@ chaos: dev-setup  ## Kill and freeze real processes, then audit; ROUNDS=500 SEED
 			$(if $(SEED),--seed $(SEED)) $(ARGS) || exit 1; \
 	done
 
+fuzz: dev-setup  ## Send what OpenAPI allows and what it does not; CASES=20000 DATABASE=sqlite
+	@for database in $(DATABASE); do \
+		$(BIN)/python -m tests.fuzz --database $$database --cases $(CASES) $(ARGS) || exit 1; \
+	done
+
 bench: dev-setup  ## Measure rates, times and costs; some of it with ARGS="--only hits --quick"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -49,11 +55,12 @@ soak: dev-setup  ## Put a mixed load on for long and see that nothing grows; MIN
 		$(BIN)/python -m benchmarks.soak --database $$database --minutes $(MINUTES) || exit 1; \
 	done
 
-check: dev-setup  ## Check format, lint, types, layers and migrations
+check: dev-setup  ## Check format, lint, types, layers, security and migrations
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src migrations
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT \
 		&& export ASKONCE_DATABASE_URL="sqlite:///$$scratch/check.db" \
 		&& echo "$(BIN)/alembic check" \

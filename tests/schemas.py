@@ -84,6 +84,10 @@ _INSERTS: dict[str, list[str]] = {
            VALUES ('default', :user, '2026-11-21', 0, 'openai', 'm', 0, 1, 0, 0, 120, 23, 213000000,
              0, 0, 0, 0, 0, 0, 0)""",
     ],
+    "0008": [
+        """INSERT INTO erasures (digest, tenant, era, erased_at)
+           VALUES (:key, 'default', 1, :written)""",
+    ],
 }
 
 

@@ -108,9 +108,8 @@ class Servers:
         """Start a server that asks the stub provider, and return it at once."""
         return self.begin_bare(
             ASKONCE_DATABASE_URL=database_url,
-            OPENAI_API_KEY="stub",
             OPENAI_BASE_URL=self._stub.openai_url,
-            **{"ASKONCE_SPOOL": self._spool, **settings},
+            **{"OPENAI_API_KEY": "stub", "ASKONCE_SPOOL": self._spool, **settings},
         )
 
     def begin_bare(self, *command: str, **settings: object) -> Server:

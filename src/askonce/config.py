@@ -112,6 +112,7 @@ class Settings(BaseSettings):
     max_calls: int = Field(default=128, ge=1, le=10_000)
     max_queue: int = Field(default=2000, ge=0, le=1_000_000)
 
+    request_timeout: Seconds = 60.0
     rate_limit: Annotated[tuple[Rate, ...], NoDecode] = ()
     prices: Annotated[Mapping[str, Price], NoDecode] = {}
 

@@ -22,6 +22,7 @@ from askonce.db.ledger import GroupCommitLedger
 from askonce.db.liveness import LockedFiles
 from askonce.db.places import liveness_folder, spool_folder
 from askonce.db.spool import FileSpool
+from askonce.db.wiping import SqliteResidue
 from askonce.http import app as http
 from askonce.providers import local
 from askonce.providers.chain import ProviderChain
@@ -41,6 +42,8 @@ from askonce.services.contexts import Contexts
 from askonce.services.conversations import Conversations
 from askonce.services.defaults import Defaults
 from askonce.services.door import Door
+from askonce.services.erasure import Erasure
+from askonce.services.exports import Exports
 from askonce.services.flying import Flying
 from askonce.services.health import Health
 from askonce.services.heartbeat import Heartbeat
@@ -58,6 +61,7 @@ from askonce.services.talks import Talks
 from askonce.services.turns import Turns
 from askonce.services.turnstile import Turnstile
 from askonce.services.watch import Watch
+from askonce.services.wiping import Wiping
 from askonce.telemetry import log, requests, traces
 from askonce.telemetry.meters import Level
 from askonce.telemetry.metrics import PrometheusMeters
@@ -196,7 +200,7 @@ def request_ids() -> Callable[[], str]:
 
     Without a system call each: it would give the interpreter's lock to another thread.
     """
-    bits = random.Random(secrets.randbits(256)).getrandbits  # noqa: S311 - as said
+    bits = random.Random(secrets.randbits(256)).getrandbits  # as said # noqa: S311 # nosec B311
     return lambda: f"{bits(128):032x}"
 
 
@@ -310,6 +314,9 @@ class Process:
             reads=reads,
             clock=clock,
         )
+        self.wiping = (
+            Wiping(SqliteResidue(self.database), clock=clock) if self.database.is_sqlite else None
+        )
         self.turnstile = Turnstile(
             ledger=self.ledger,
             watch=self.watch,
@@ -367,6 +374,14 @@ class Process:
                 clock=clock,
             ),
             preferences=self.preferences,
+            erasure=Erasure(
+                database=self.database,
+                spool=spool,
+                recovery=self.recovery,
+                preferences=self.preferences,
+                clock=clock,
+            ),
+            exports=Exports(database=self.database, reads=reads, clock=clock),
             books=Books(database=self.database, reads=reads),
             health=self.health,
             meters=self.meters,
@@ -410,6 +425,8 @@ class Process:
         self.preferences.start()
         self.budgets.start()
         self.sweep.start()
+        if self.wiping is not None:
+            self.wiping.start()
         self.sealer.start()
         # An SDK takes seconds to import: better now than within somebody's first request.
         threading.Thread(target=self._warm, name="warm", daemon=True).start()
@@ -442,6 +459,8 @@ class Process:
         self.drain()
         self.hurry()
         self.sweep.close()
+        if self.wiping is not None:
+            self.wiping.close()
         self.lane.close()
         self.turn_lane.close()
         self.recovery.close()

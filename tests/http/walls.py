@@ -103,6 +103,8 @@ MATRIX: dict[str, Row] = {
     "POST /sessions/{id}/summary": Row(reach=Reach.BY_ID),
     "GET /users/{user_id}/preferences": Row(reach=Reach.OF_USER, shows=True),
     "PUT /users/{user_id}/preferences": Row(reach=Reach.OF_USER, body={"model": "m"}),
+    "GET /users/{user_id}/export": Row(reach=Reach.OF_USER, shows=True),
+    "DELETE /users/{user_id}": Row(reach=Reach.OF_USER),
     "GET /usage/{user_id}": Row(reach=Reach.OF_USER),
     "GET /audit": Row(reach=Reach.ADMINS),
     "GET /health": Row(reach=Reach.PUBLIC),

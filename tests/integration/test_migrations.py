@@ -41,6 +41,7 @@ OURS = {
     "messages",
     "preferences",
     "revisions",
+    "erasures",
     "audit_events",
     "audit_seals",
     "usage_daily",

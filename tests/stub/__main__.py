@@ -31,6 +31,7 @@ A line is at most one mode and any options:
     slow=S                  seconds before anything is sent
     held=start              nothing is sent until `POST /_let_go`; after it, calls are held no more
     held=middle             the same for the second half of a stream
+    echo=yes                an error repeats the question and the key that it came with
     every=S                 seconds between the bytes of a trickle and between pings (0.1)
     times=N                 only the first N calls with this question, the later ones are ok
     cached=N                tokens of the question that came from the vendor's prompt cache

@@ -14,6 +14,7 @@ _OPTIONS: dict[str, Callable[[str], float | str]] = {
     "times": int,
     "cached": int,
     "held": str,
+    "echo": str,
 }
 _IN_TEXT = re.compile(r"\[\[(.+?)\]\]", re.DOTALL)
 
@@ -30,6 +31,7 @@ class Behaviour:
     cached: int = 0
     text: str | None = None
     say: str | None = None
+    echo: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod

@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from tests.stub.behaviours import Behaviour, Script
@@ -26,6 +27,8 @@ _JSON = "application/json"
 _SSE = "text/event-stream; charset=utf-8"
 _CHUNKED = {"transfer-encoding": "chunked"}
 _BACKLOG = 2048
+# What errors say, unless they are to echo what was sent.
+_WORDS = b"stub secret words"
 
 
 class StubServer:
@@ -94,6 +97,9 @@ class Handler:
             question = vendor.question(body)
             wanted = self._server.script.next_for(question)
             call["mode"] = wanted.mode
+            if wanted.echo:
+                key = headers.get("authorization") or headers.get("x-api-key", "")
+                wanted = replace(wanted, echo=f"{question} {key}")
             await asyncio.sleep(wanted.slow)
             if wanted.held == "start":
                 await self._server.script.wait_until_let_go()
@@ -111,7 +117,9 @@ class Handler:
         elif wanted.mode == "reset":
             self._reset()
         elif instead is not None:
-            await self._send(*instead)
+            status, media_type, sent, headers = instead
+            echo = json.dumps(wanted.echo)[1:-1].encode() or _WORDS
+            await self._send(status, media_type, sent.replace(_WORDS, echo), headers)
         elif is_streamed and wanted.mode == "squeezed":
             await self._squeeze(vendor, said)
         elif is_streamed:

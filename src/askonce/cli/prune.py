@@ -16,6 +16,7 @@ _NAMES = {
     Kind.IDEMPOTENCY_KEYS: "old idempotency keys",
     Kind.ANALYSES: "old analyses",
     Kind.ATTEMPTS: "records of old calls",
+    Kind.ERASURES: "digests of users who were erased",
     Kind.RATE_LIMITS: "quotas that are whole again",
     Kind.RESERVATIONS: "old charges of unknown cost",
 }

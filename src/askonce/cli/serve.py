@@ -131,6 +131,7 @@ def _welcome(settings: "Settings", listener: socket.socket, *, has_keys: bool) -
 def _serve(settings: "Settings", listener: socket.socket) -> None:
     import uvicorn
 
+    from askonce.cli.patience import PatientProtocol
     from askonce.telemetry import log
 
     is_alone = settings.workers == 1
@@ -139,7 +140,7 @@ def _serve(settings: "Settings", listener: socket.socket) -> None:
         factory=True,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=PatientProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -222,10 +223,12 @@ def _end_with_supervisor() -> None:
 
 def _app(*, is_alone: bool) -> object:
     from askonce.cli.draining import drain_on_sigterm
+    from askonce.cli.patience import PatientProtocol
     from askonce.config import load_settings
     from askonce.main import assemble
 
     settings = load_settings()
+    PatientProtocol.request_seconds = settings.request_timeout
     app, process = assemble(settings)
     # uvicorn's own handlers are in place by now: it builds the application within them.
     drain_on_sigterm(process, grace=_grace(settings), is_alone=is_alone)

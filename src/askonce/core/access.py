@@ -51,7 +51,8 @@ class Asker:
     """The user in whose history an analysis is written, once for each idempotency key.
 
     Where there is a `turn`, what a model says is written there instead. `key_id` and `request_id`
-    are those of the caller who asked.
+    are those of the caller who asked. `era` is the user's when the request began, as in
+    `core/erasure.py`; None while a first look at the cache may still make an end of it.
     """
 
     tenant: str
@@ -60,6 +61,7 @@ class Asker:
     request_id: str = ""
     key: IdempotencyKey | None = field(default=None, repr=False)
     turn: Turn | None = None
+    era: int | None = None
 
     @classmethod
     def of(

@@ -109,6 +109,10 @@ class AnswerParkedError(DatabaseUnavailableError):
     """A paid answer could not be committed yet; it is kept, and committed when that is possible."""
 
 
+class ErasedError(AskonceError):
+    """Everything about the user was erased while the request was under way."""
+
+
 class NotReadyError(AskonceError):
     """This process is starting or draining: requests belong elsewhere."""
 

@@ -42,6 +42,8 @@ class Repeat(Enum):
     GONE = auto()
     # Something was said in the session that it does not know of.
     MOVED_ON = auto()
+    # Its user has been erased since it began.
+    ERASED = auto()
 
 
 def _sha256(*facts: object) -> bytes:

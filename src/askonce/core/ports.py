@@ -14,8 +14,10 @@ from askonce.core.books import Seals, Trail, UsageBooks
 from askonce.core.caching import Accepted
 from askonce.core.clock import Deadline
 from askonce.core.conversations import Message, Session
+from askonce.core.erasure import Erasures
 from askonce.core.errors import ProviderError
 from askonce.core.events import Event
+from askonce.core.exports import Exports
 from askonce.core.flights import Lease, Seen
 from askonce.core.idempotency import IdempotencyKey, Repeat
 from askonce.core.keys import Keys
@@ -277,6 +279,9 @@ class Attempts(Protocol):
     def owners_of_open(self) -> Sequence[str]:
         """Return the processes that have calls open, or died with some."""
 
+    def is_anonymous(self, attempt_id: int) -> bool:
+        """Return whether the user for whom this call was made has been erased."""
+
     def outcome(self, attempt_id: int, lease: Lease, *, owner: str) -> Outcome | None:
         """Return how this very call stands; None when it was never written here."""
 
@@ -324,6 +329,10 @@ class Transaction(Protocol):
     def messages(self) -> Messages: ...
     @property
     def preferences(self) -> Preferences: ...
+    @property
+    def erasures(self) -> Erasures: ...
+    @property
+    def exports(self) -> Exports: ...
     @property
     def trail(self) -> Trail: ...
     @property

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     ATTEMPTS = "attempts"
     RATE_LIMITS = "rate limits"
     RESERVATIONS = "reservations"
+    ERASURES = "erasures"
 
     @property
     def is_in_order_of_age(self) -> bool:
@@ -53,6 +54,9 @@ class Limits:
                 return self.now - CORRECTED_FOR
             case Kind.IDEMPOTENCY_KEYS:
                 return self.now - KEPT_FOR - SPARE
+            case Kind.ERASURES:
+                # No request waits for so long that it could have begun before one of these.
+                return self.now - timedelta(days=1) - SPARE
             case Kind.ANALYSES | Kind.ATTEMPTS:
                 return self.history_before
 

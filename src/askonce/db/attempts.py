@@ -11,6 +11,7 @@ from sqlalchemy import (
     bindparam,
     insert,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -27,6 +28,9 @@ from askonce.db.rows import AttemptRow
 
 # Written out, not bound: SQLite uses a partial index only where it can see that it applies.
 _OPEN: ColumnElement[str] = literal_column(f"'{Outcome.OPEN.value}'")
+
+# The user of a call after an erasure.
+ANONYMOUS = ""
 
 # Why an attempt ended that its own process did not settle.
 DIED = "process died"
@@ -48,6 +52,7 @@ _COLUMNS = (
     AttemptRow.answer_id,
     AttemptRow.finished_at,
 )
+_USER = select(AttemptRow.user_id).where(_IS_IT)
 _LOCKED = select(*_COLUMNS).where(_IS_IT).with_for_update()
 _SETTLE = update(AttemptRow).where(_IS_IT).returning(AttemptRow.is_budgeted)
 _IS_OPEN_OF = (AttemptRow.owner == bindparam("of_owner"), AttemptRow.outcome == _OPEN)
@@ -155,6 +160,11 @@ class SqlAttempts:
             select(AttemptRow.owner).where(AttemptRow.outcome == _OPEN).distinct()
         ).all()
 
+    def is_anonymous(self, attempt_id: int) -> bool:
+        """Return whether the user for whom this call was made has been erased."""
+        facts = {"attempt_id": attempt_id}
+        return self.connection.execute(_USER, facts).scalar_one_or_none() == ANONYMOUS
+
     def outcome(self, attempt_id: int, lease: Lease, *, owner: str) -> Outcome | None:
         """Return how this very call stands; None when it was never written here.
 
@@ -165,7 +175,7 @@ class SqlAttempts:
             .where(
                 AttemptRow.id == attempt_id,
                 AttemptRow.owner == owner,
-                AttemptRow.fingerprint == lease.fingerprint,
+                or_(AttemptRow.fingerprint == lease.fingerprint, AttemptRow.user_id == ANONYMOUS),
                 AttemptRow.epoch == lease.epoch,
             )
             .with_for_update()

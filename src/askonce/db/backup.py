@@ -5,7 +5,7 @@ import re
 import secrets
 import shutil
 import sqlite3
-import subprocess
+import subprocess  # nosec B404
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -75,7 +75,8 @@ def _dump_postgresql(database: SqlDatabase, partial: Path) -> None:
     # In the environment: the arguments of a process can be read by everybody on its machine.
     secret = {} if url.password is None else {"PGPASSWORD": url.password}
     address = url.set(drivername="postgresql", password=None).render_as_string()
-    done = subprocess.run(  # noqa: S603 - the tool that is on the PATH is the one that is wanted
+    # The tool that is on the PATH is the one that is wanted.
+    done = subprocess.run(  # noqa: S603  # nosec B603
         [tool, "--format=custom", "--no-password", f"--file={partial}", f"--dbname={address}"],
         env={**os.environ, **secret},
         check=False,
@@ -89,7 +90,7 @@ def _dump_postgresql(database: SqlDatabase, partial: Path) -> None:
 
 
 def _require_recent(tool: str, database: SqlDatabase) -> None:
-    said = subprocess.run(  # noqa: S603 - as above
+    said = subprocess.run(  # noqa: S603  # nosec B603
         [tool, "--version"], check=True, capture_output=True, text=True
     ).stdout
     found = re.search(r"(\d+)", said)

@@ -27,7 +27,9 @@ from askonce.db.analyses import SqlAnalyses
 from askonce.db.answers import SqlAnswers
 from askonce.db.attempts import SqlAttempts
 from askonce.db.budgets import SqlBudgets
+from askonce.db.erasures import SqlErasures
 from askonce.db.events import SqlTrail
+from askonce.db.exports import SqlExports
 from askonce.db.flights import SqlFlights
 from askonce.db.gate import WriterGate
 from askonce.db.idempotency import SqlIdempotencyKeys
@@ -38,6 +40,7 @@ from askonce.db.pruning import (
     SqlOldAnalyses,
     SqlOldAttempts,
     SqlOldEntries,
+    SqlOldErasures,
     SqlOldIdempotencyKeys,
 )
 from askonce.db.pruning_money import SqlOldRateLimits, SqlOldReservations
@@ -59,6 +62,7 @@ _PRUNABLE: dict[Kind, Callable[[Connection], Prunable]] = {
     Kind.ATTEMPTS: SqlOldAttempts,
     Kind.RATE_LIMITS: SqlOldRateLimits,
     Kind.RESERVATIONS: SqlOldReservations,
+    Kind.ERASURES: SqlOldErasures,
 }
 
 
@@ -112,6 +116,14 @@ class SqlTransaction:
         return SqlPreferences(self.connection)
 
     @property
+    def erasures(self) -> SqlErasures:
+        return SqlErasures(self.connection)
+
+    @property
+    def exports(self) -> SqlExports:
+        return SqlExports(self.connection)
+
+    @property
     def trail(self) -> SqlTrail:
         return SqlTrail(self.connection)
 
@@ -147,7 +159,7 @@ class SqlDatabase:
         self, url: str, *, pool_size: int = 20, busy_seconds: float = BUSY_SECONDS
     ) -> None:
         self._url, is_pooled = _without_pooler(parsed(url))
-        self._busy_seconds = busy_seconds
+        self.busy_seconds = busy_seconds
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.engine = (
             self._sqlite(pool_size)
@@ -268,9 +280,9 @@ class SqlDatabase:
             max_overflow=0,
             # Parameters are texts and answers; an error's message ends in a log.
             hide_parameters=True,
-            pool_timeout=self._busy_seconds,
+            pool_timeout=self.busy_seconds,
             connect_args={
-                "timeout": self._busy_seconds,
+                "timeout": self.busy_seconds,
                 "check_same_thread": False,
                 "cached_statements": _REMEMBERED_STATEMENTS,
             },
@@ -286,7 +298,7 @@ class SqlDatabase:
             max_overflow=0,
             # Parameters are texts and answers; an error's message ends in a log.
             hide_parameters=True,
-            pool_timeout=self._busy_seconds,
+            pool_timeout=self.busy_seconds,
             pool_pre_ping=True,
             pool_recycle=1800,
             connect_args={

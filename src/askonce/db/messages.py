@@ -183,7 +183,12 @@ class SqlMessages:
     def around(self, session: Session, reply: Message) -> Sequence[Message]:
         """Return a reply with what it replies to and the summaries that were made for it."""
         before = self.ending(session, last=reply.position - 1, limit=1)
-        ids = {"from_id": before[0].id if before else reply.id, "to_id": reply.id}
+        first_id = before[0].id if before else reply.id
+        return self.between(session, first_id=first_id, last_id=reply.id)
+
+    def between(self, session: Session, *, first_id: int, last_id: int) -> Sequence[Message]:
+        """Return the messages with ids from the first to the last one, summaries among them."""
+        ids = {"from_id": first_id, "to_id": last_id}
         return self._read(_BY_ID, session.id, session.tenant, ids)
 
     def one(self, caller: Caller, message_id: int) -> Message | None:

@@ -35,6 +35,7 @@ from askonce.core.flights import FlightState
 from askonce.core.retention import Gone, Look, Old
 from askonce.db.attempts import DIED
 from askonce.db.columns import UtcDateTime
+from askonce.db.erasure_rows import ErasureRow
 from askonce.db.flights import PURGED
 from askonce.db.rows import AnalysisRow, AnswerRow, AttemptRow, FlightRow, IdempotencyRow
 from askonce.db.unused import IS_UNUSED
@@ -92,6 +93,19 @@ _LOCK_KEYS = (
     .with_for_update(skip_locked=True)
 )
 _REMOVE_KEYS = delete(IdempotencyRow).where(IdempotencyRow.scope.in_(_KEYS))
+
+_LOOK_AT_ERASURES = (
+    select(ErasureRow.digest.label("key"), ErasureRow.erased_at, _IS_OLD, _NO_SIZE)
+    .where(ErasureRow.erased_at <= _BEFORE)
+    .order_by(ErasureRow.erased_at, ErasureRow.digest)
+    .limit(_LIMIT)
+)
+_LOCK_ERASURES = (
+    select(ErasureRow.digest)
+    .where(ErasureRow.digest.in_(_KEYS), ErasureRow.erased_at <= _BEFORE)
+    .with_for_update(skip_locked=True)
+)
+_REMOVE_ERASURES = delete(ErasureRow).where(ErasureRow.digest.in_(_KEYS))
 
 _IS_OLD_ANALYSIS = AnalysisRow.created_at < _BEFORE
 _LOOK_AT_ANALYSES = (
@@ -201,6 +215,21 @@ class SqlOldIdempotencyKeys(SqlOldRows):
     def place_of(self, row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
         """Return where a row stands, as `look_on` asks for it."""
         return {"last": row.key, "last_at": row.created_at}
+
+
+class SqlOldErasures(SqlOldRows):
+    """Erasures that no request can have begun before, the oldest first."""
+
+    look_at = _LOOK_AT_ERASURES
+    look_on = look_at.where(
+        tuple_(ErasureRow.erased_at, ErasureRow.digest) > tuple_(_LAST_AT, _LAST)
+    )
+    lock = _LOCK_ERASURES
+    delete = _REMOVE_ERASURES
+
+    def place_of(self, row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
+        """Return where a row stands, as `look_on` asks for it."""
+        return {"last": row.key, "last_at": row.erased_at}
 
 
 class SqlOldAttempts(SqlOldRows):

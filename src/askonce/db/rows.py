@@ -121,6 +121,7 @@ class AttemptRow(Row):
             name="outcome",
         ),
         Index(None, "fingerprint"),
+        Index(None, "tenant", "user_id"),
         Index(
             "ix_attempts_open",
             "owner",
@@ -132,6 +133,7 @@ class AttemptRow(Row):
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     tenant: Mapped[str] = mapped_column(String(64))
+    # Empty once the user has been erased.
     user_id: Mapped[str] = mapped_column(String(128))
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary(32))
     # 0 for a call outside the cache (no-store), which no flight stands for.

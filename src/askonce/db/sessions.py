@@ -26,7 +26,7 @@ from askonce.core.stores import SessionFilter
 from askonce.db.rows import MessageRow, SessionRow
 from askonce.db.unused import hold, remove_unused
 
-_COLUMNS = (
+COLUMNS = (
     SessionRow.id,
     SessionRow.tenant,
     SessionRow.user_id,
@@ -49,8 +49,8 @@ IS_REACHABLE = (
     ),
 )
 _IS_IT = (SessionRow.id == bindparam("session_id"), *IS_REACHABLE)
-_ADD = insert(SessionRow).values(messages=0, replied=0).returning(*_COLUMNS)
-_ONE = select(*_COLUMNS).where(*_IS_IT)
+_ADD = insert(SessionRow).values(messages=0, replied=0).returning(*COLUMNS)
+_ONE = select(*COLUMNS).where(*_IS_IT)
 _LOCKED = _ONE.with_for_update()
 _ANSWERS = (
     select(MessageRow.answer_id)
@@ -70,7 +70,7 @@ class SqlSessions:
     def add(self, caller: Caller, new: NewSession, *, at: datetime) -> Session:
         """Begin a conversation in which nothing has been said."""
         facts = asdict(new) | {"tenant": caller.tenant, "created_at": at, "updated_at": at}
-        return _session(self._connection.execute(_ADD, facts).one())
+        return session_of(self._connection.execute(_ADD, facts).one())
 
     def one(self, caller: Caller, session_id: int) -> Session | None:
         """Return one session that the caller may reach."""
@@ -83,12 +83,12 @@ class SqlSessions:
     def newest(self, caller: Caller, wanted: SessionFilter) -> Sequence[Session]:
         """Return up to `wanted.limit` sessions, the most recently updated first."""
         statement = (
-            select(*_COLUMNS)
+            select(*COLUMNS)
             .where(*reachable_by(caller), *_conditions(wanted))
             .order_by(SessionRow.updated_at.desc(), SessionRow.id.desc())
             .limit(wanted.limit)
         )
-        return [_session(row) for row in self._connection.execute(statement)]
+        return [session_of(row) for row in self._connection.execute(statement)]
 
     def change(
         self, caller: Caller, session_id: int, changes: Mapping[str, str | None], *, at: datetime
@@ -98,9 +98,9 @@ class SqlSessions:
             update(SessionRow)
             .where(SessionRow.id == session_id, *reachable_by(caller))
             .values(**changes, updated_at=at)
-            .returning(*_COLUMNS)
+            .returning(*COLUMNS)
         ).one_or_none()
-        return None if row is None else _session(row)
+        return None if row is None else session_of(row)
 
     def remove(self, caller: Caller, session_id: int) -> bool:
         """Delete a session, its messages, and the answers and entries that nobody else uses.
@@ -124,7 +124,7 @@ class SqlSessions:
     ) -> Session | None:
         it = {"session_id": session_id, **reach_of(caller)}
         row = self._connection.execute(statement, it).one_or_none()
-        return None if row is None else _session(row)
+        return None if row is None else session_of(row)
 
 
 def reachable_by(caller: Caller) -> tuple[ColumnElement[bool], ...]:
@@ -150,5 +150,5 @@ def _conditions(wanted: SessionFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _session(row: Row[*tuple[Any, ...]]) -> Session:
+def session_of(row: Row[*tuple[Any, ...]]) -> Session:
     return Session(**row._mapping)  # noqa: SLF001 - public in spite of its name

@@ -78,6 +78,18 @@ class FileSpool:
         read = (self._read(self._folder / name) for name in finished)
         return [purchase for purchase in read if purchase is not None]
 
+    def forget(self, tenant: str, user_id: str) -> int:
+        """Remove all answers that a user has here, those set aside included; return how many."""
+        removed = 0
+        with suppress(OSError), os.scandir(self._folder) as entries:
+            for path in (Path(entry.path) for entry in entries):
+                if path.suffix in (_FINISHED, _SET_ASIDE, _HALF_WRITTEN) and _is_of(
+                    path, tenant, user_id
+                ):
+                    path.unlink(missing_ok=True)
+                    removed += 1
+        return removed
+
     def _put(self, purchase: Purchase, *, is_safe: bool) -> None:
         path = self._path(purchase)
         unfinished = path.with_suffix(_HALF_WRITTEN)
@@ -142,6 +154,15 @@ class FileSpool:
                     path.unlink()
 
 
+def _is_of(path: Path, tenant: str, user_id: str) -> bool:
+    """Return whether a file, readable as an answer or not, names this user."""
+    try:
+        asker = json.loads(path.read_bytes())["asker"]
+        return bool(asker["tenant"] == tenant and asker["user_id"] == user_id)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return False
+
+
 def _write(path: Path, content: bytes, *, is_safe: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0) as file:
@@ -186,6 +207,7 @@ def _purchase(facts: dict[str, Any]) -> Purchase:
             # A file that was written before there were keys has neither.
             key_id=asker.get("key_id"),
             request_id=asker.get("request_id", ""),
+            era=asker.get("era"),
             key=None if key is None else _key(key),
             turn=None if turn is None else Turn(**turn | {"role": Role(turn["role"])}),
         ),

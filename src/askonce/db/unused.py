@@ -31,17 +31,19 @@ def hold(connection: Connection, answer_ids: Sequence[int]) -> None:
         connection.execute(_HOLD, {"answer_ids": some})
 
 
-def remove_unused(connection: Connection, answer_ids: Sequence[int]) -> None:
+def remove_unused(connection: Connection, answer_ids: Sequence[int]) -> int:
     """Delete those of these answers that nobody uses any more, and their cache entries.
 
     Calls in flight for the same questions are fenced off, so that they cannot bring back what was
-    deleted.
+    deleted. Returns how many answers are gone.
     """
+    removed = 0
     for some in _parts(answer_ids):
         unused = connection.execute(_UNUSED, {"answer_ids": some}).scalars().all()
         if unused:
             connection.execute(_PURGE, {"answer_ids": unused})
-            connection.execute(_DELETE, {"answer_ids": unused})
+            removed += connection.execute(_DELETE, {"answer_ids": unused}).rowcount
+    return removed
 
 
 def _parts(answer_ids: Sequence[int]) -> list[Sequence[int]]:

@@ -65,13 +65,13 @@ class SqlUsage:
         """Return exact sums by group, in the order of their names."""
         group = _GROUPS[wanted.group_by]
         rows = self._connection.execute(
-            select(group.label("name"), *(_SUMS[name] for name in COUNTED))
+            select(group.label("name"), *(SUMS[name] for name in COUNTED))
             .where(*_conditions(wanted))
             .group_by(group)
             .order_by(group)
         )
         return [
-            UsageGroup(str(row.name), Totals(**{name: _read(row, name) for name in COUNTED}))
+            UsageGroup(str(row.name), Totals(**{name: total_of(row, name) for name in COUNTED}))
             for row in rows
         ]
 
@@ -81,7 +81,7 @@ def _column(name: str) -> ColumnElement[int]:
     return type_coerce(UsageRow.__table__.c[name], BigInteger)
 
 
-_SUMS = {name: func.sum(_column(name)).label(name) for name in COUNTED}
+SUMS = {name: func.sum(_column(name)).label(name) for name in COUNTED}
 
 
 def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:
@@ -95,7 +95,7 @@ def _conditions(wanted: UsageFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _read(row: object, name: str) -> Any:
+def total_of(row: object, name: str) -> Any:
     summed = int(getattr(row, name))
     return dollars(summed) if name in _MONEY else summed
 

@@ -21,6 +21,7 @@ from askonce.http import (
     sessions,
     turns,
     usage,
+    users,
 )
 from askonce.http.access import guard
 from askonce.http.asking import Asking
@@ -35,6 +36,8 @@ from askonce.services.ask_once import AskOnce
 from askonce.services.bookkeeping import Books
 from askonce.services.conversations import Conversations
 from askonce.services.door import Door
+from askonce.services.erasure import Erasure
+from askonce.services.exports import Exports
 from askonce.services.health import Health
 from askonce.services.preferences import Preferences
 from askonce.services.summaries import Summaries
@@ -65,6 +68,8 @@ class Parts:
     turns: Turns
     summaries: Summaries
     preferences: Preferences
+    erasure: Erasure
+    exports: Exports
     books: Books
     health: Health
     meters: Meters
@@ -99,6 +104,7 @@ def create(parts: Parts) -> Application:
     sessions.add_routes(app, parts.conversations)
     turns.add_routes(app, parts.turns, parts.summaries, asking)
     preferences.add_routes(app, parts.preferences)
+    users.add_routes(app, parts.erasure, parts.exports)
     usage.add_routes(app, parts.books)
     audit.add_routes(app, parts.books)
     health.add_routes(

@@ -37,7 +37,7 @@ _FORWARDED = {
 _KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
     "description": (
         "Makes repeats of this request safe for 24 hours: they are answered with the very"
         " same body and `Idempotent-Replayed: true`"

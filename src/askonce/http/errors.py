@@ -8,6 +8,7 @@ from math import ceil
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from askonce.core.errors import (
@@ -17,6 +18,7 @@ from askonce.core.errors import (
     ConflictError,
     DatabaseUnavailableError,
     DeletedError,
+    ErasedError,
     FieldError,
     ForbiddenError,
     IdempotencyMismatchError,
@@ -44,6 +46,8 @@ from askonce.telemetry import log, requests
 
 MEDIA_TYPE = "application/problem+json"
 _LONGEST_FIELD = 200
+# As nginx logs it, where a request's body never came to its end.
+CLIENT_GONE = 499
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,12 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
         "deleted",
         "Deleted",
         "What this Idempotency-Key was answered with has been deleted.",
+    ),
+    ErasedError: Problem(
+        410,
+        "deleted",
+        "Deleted",
+        "Everything about the user was erased while this request was under way.",
     ),
     IdempotencyMismatchError: Problem(
         422,
@@ -214,7 +224,12 @@ def add_handlers(app: FastAPI) -> None:
     async def on_crash(request: Request, _error: Exception) -> Response:
         return written(INTERNAL, request_id_of(request))
 
+    async def on_gone(_request: Request, _error: Exception) -> Response:
+        # Nobody reads it; the log shows that this was no error of ours.
+        return Response(status_code=CLIENT_GONE)
+
     app.add_exception_handler(Exception, on_crash)
+    app.add_exception_handler(ClientDisconnect, on_gone)
     app.add_exception_handler(AskonceError, on_own)
     app.add_exception_handler(RequestValidationError, on_fields)
     app.add_exception_handler(HTTPException, on_http)

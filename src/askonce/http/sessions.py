@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
 from askonce.core.access import Caller
 from askonce.core.conversations import ANYBODY, LONGEST_TITLE, NewSession, Spoken
@@ -66,7 +66,11 @@ class SessionChangesIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, title="SessionChanges")
 
-    title: Title | None = None
+    title: Annotated[
+        Title | None,
+        # What null does to the other fields, it may not do to this one.
+        WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_TITLE}),
+    ] = None
     provider: Name | None = Field(default=None, description="Who is asked from now on")
     model: Name | None = Field(default=None, description="A model of that provider")
     instructions: Text | None = Field(default=None, max_length=MAX_TEXT_CHARACTERS)

@@ -52,9 +52,9 @@ class AskOnce:
         """Return the future answer; the asker's history row is durable when it resolves.
 
         The future raises `NotCachedError`, a `ProviderError`, `OverloadedError`,
-        `BudgetExceededError`, `IdempotencyMismatchError`, `DeletedError`, `RateLimitedError` or
-        `DatabaseUnavailableError`. Nobody needs to wait for it: the call is finished, stored and
-        cached all the same.
+        `BudgetExceededError`, `IdempotencyMismatchError`, `DeletedError`, `ErasedError`,
+        `RateLimitedError` or `DatabaseUnavailableError`. Nobody needs to wait for it: the call is
+        finished, stored and cached all the same.
         """
         return then(self.board(request), lambda boarded: boarded.asked)
 
@@ -96,6 +96,7 @@ class AskOnce:
         Raises:
             NotCachedError: it gave nothing, and the request wants no call.
             IdempotencyMismatchError, DeletedError: its key cannot be used.
+            ErasedError: its user has been erased since it began.
             RateLimitedError: the asker, or who asks with the same key, asks too often.
         """
         if recalled.given is not None:
@@ -103,6 +104,8 @@ class AskOnce:
             return Boarded(asked=already(asked), way=asked.way)
         if request.rules.only_if_cached:
             raise NotCachedError
+        if request.asker.era is None:
+            request = replace(request, asker=replace(request.asker, era=recalled.era))
         return self._fly(request)
 
     def counted(self, asked: Asked) -> Asked:
@@ -114,7 +117,7 @@ class AskOnce:
         """Look up once more what has been counted."""
         if request.rules.no_store:
             return self._ledger.write(
-                lambda tx: Recalled(self._giver.repeat(tx, request.asker)),
+                lambda tx: self._giver.repeat(tx, request.asker),
                 key=request.fingerprint,
             )
         return self._ledger.write_together(self._giver.recall, request)

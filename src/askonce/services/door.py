@@ -14,6 +14,10 @@ class Door:
     def is_empty(self) -> bool:
         return self._inside == 0
 
+    def inside(self) -> int:
+        """Return how many requests are being answered."""
+        return self._inside
+
     def open(self) -> None:
         self._is_open = True
 

@@ -15,6 +15,7 @@ from askonce.core.caching import Accepted
 from askonce.core.clock import Clock, Deadline
 from askonce.core.errors import (
     BudgetExceededError,
+    ErasedError,
     LeaseLostError,
     OverloadedError,
     ProviderExhaustedError,
@@ -41,9 +42,9 @@ class Flight:
     """A question that this process is getting the answer to, on behalf of all who ask it here.
 
     Who asks first decides: whether it is streamed, whether the answer is kept as a cache entry,
-    whose budgets it counts against. `landing` is None where an entry was found after all:
-    everybody looks it up again. It is an error where the first asker's budgets do not allow the
-    call; those of others may.
+    whose budgets it counts against. `landing` is None where an entry was found after all, or who
+    asked first was erased: everybody looks it up again. It is an error where the first asker's
+    budgets do not allow the call; those of others may.
     """
 
     question: Question
@@ -123,6 +124,9 @@ class Flying:
             self._meters.slot_taken(waited)
             try:
                 step()
+            except ErasedError:
+                # Only who asked first is gone: the others ask anew.
+                self._land(flight, None)
             except BaseException as error:  # noqa: BLE001 - it belongs to all who wait
                 self._land(flight, error)
 

@@ -1,7 +1,7 @@
 """Gives users answers: the history row, and what their idempotency keys make of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -9,9 +9,11 @@ from askonce.core.access import Asker
 from askonce.core.answers import Analysis
 from askonce.core.clock import Clock
 from askonce.core.conversations import Message, Role, Turn
+from askonce.core.erasure import erased_of
 from askonce.core.errors import (
     ConflictError,
     DeletedError,
+    ErasedError,
     IdempotencyMismatchError,
     NotFoundError,
     RateLimitedError,
@@ -32,11 +34,13 @@ Given = Asked | Repeat | RateLimitedError | None
 class Recalled:
     """What a request was given without a call, and what is left of the quotas that it counts for.
 
-    There are no quotas where nothing limits it.
+    There are no quotas where nothing limits it. Where nothing was given, `era` is the one that the
+    asker's user is in.
     """
 
     given: Given
     quotas: Quotas = ()
+    era: int | None = None
 
 
 W = TypeVar("W", Request, Gift)
@@ -46,9 +50,9 @@ def outcome(given: Asked | Repeat | RateLimitedError) -> Asked:
     """Return what a transaction gave.
 
     Raises:
-        IdempotencyMismatchError, DeletedError, NotFoundError, ConflictError, RateLimitedError: it
-            gave nothing that can be answered. They are raised out here, since an error inside
-            would undo the batch of all others.
+        IdempotencyMismatchError, DeletedError, NotFoundError, ConflictError, ErasedError,
+            RateLimitedError: it gave nothing that can be answered. They are raised out here, since
+            an error inside would undo the batch of all others.
     """
     match given:
         case Repeat.MISMATCH:
@@ -59,6 +63,8 @@ def outcome(given: Asked | Repeat | RateLimitedError) -> Asked:
             raise NotFoundError
         case Repeat.MOVED_ON:
             raise ConflictError
+        case Repeat.ERASED:
+            raise ErasedError
         case RateLimitedError():
             raise given
         case _:
@@ -109,17 +115,19 @@ class Giver:
                 recalled.append(Recalled(admission))
             else:
                 is_asking = isinstance(request, Request)
-                recalled.append(Recalled(next(given) if is_asking else None, admission))
+                found = next(given) if is_asking else Recalled(None)
+                recalled.append(replace(found, quotas=admission))
         return recalled
 
     def recall(self, tx: Transaction, requests: Sequence[Request]) -> Sequence[Recalled]:
         """Give each asker an accepted cache entry; None, and no row, without one."""
-        return [Recalled(given) for given in self._recalled(tx, requests)]
+        return self._recalled(tx, requests)
 
-    def repeat(self, tx: Transaction, asker: Asker) -> Given:
+    def repeat(self, tx: Transaction, asker: Asker) -> Recalled:
         """Give an asker only what was given before, as `replay` does, and book it."""
         now = self._clock.now()
-        return _booked(tx, asker, replay(tx, asker, now), now)
+        given = Repeat.ERASED if erased_of(tx.erasures, [asker]) else replay(tx, asker, now)
+        return _with_eras(tx, [asker], [_booked(tx, asker, given, now)])[0]
 
     def share(self, tx: Transaction, gifts: Sequence[Gift]) -> Sequence[Given]:
         """Give each asker who waited the answer that another request paid; None: deleted."""
@@ -135,7 +143,7 @@ class Giver:
 
         return _given(tx, gifts, share, now)
 
-    def _recalled(self, tx: Transaction, requests: Sequence[Request]) -> Sequence[Given]:
+    def _recalled(self, tx: Transaction, requests: Sequence[Request]) -> Sequence[Recalled]:
         now = self._clock.now()
 
         def recall(some: Sequence[Request]) -> Sequence[Asked | None]:
@@ -143,7 +151,8 @@ class Giver:
                 return [_recalled(tx, one, now) for one in some]
             return [_hit(kept) for kept in tx.flights.recall(some, at=now)]
 
-        return _given(tx, requests, recall, now)
+        given = _given(tx, requests, recall, now)
+        return _with_eras(tx, [one.asker for one in requests], given)
 
 
 def give(
@@ -217,6 +226,10 @@ def _given(
     Of two requests with one key, the second must see what the first was given; so must those who
     speak in sessions.
     """
+    erased = erased_of(tx.erasures, [one.asker for one in wanted])
+    if erased:
+        others = iter(_given(tx, [one for one in wanted if one.asker not in erased], give, now))
+        return [Repeat.ERASED if one.asker in erased else next(others) for one in wanted]
     plain = [one for one in wanted if one.asker.is_plain]
     given = iter(give(plain) if plain else ())
     return [
@@ -228,6 +241,15 @@ def _given(
         )
         for one in wanted
     ]
+
+
+def _with_eras(
+    tx: Transaction, askers: Sequence[Asker], given: Sequence[Given]
+) -> Sequence[Recalled]:
+    """Note the eras of those who were given nothing: what they wait for must not outlive them."""
+    missed = [asker for asker, one in zip(askers, given, strict=True) if one is None]
+    eras = iter(tx.erasures.eras(missed) if missed else ())
+    return [Recalled(one) if one is not None else Recalled(None, era=next(eras)) for one in given]
 
 
 def _given_once(

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from askonce.core.attempts import Outcome
 from askonce.core.caching import is_worth_keeping
+from askonce.core.erasure import is_erased
 from askonce.core.flights import FlightState, Seen
 from askonce.core.landings import Landed, Way
 from askonce.core.ports import Transaction
@@ -18,8 +19,8 @@ def keep(
 ) -> Landed | None:
     """Keep an answer that its own leader brings.
 
-    None where the asker's key was answered meanwhile by another flight, or the asker's place in a
-    session is taken or gone: all look it up again.
+    None where the asker's key was answered meanwhile by another flight, the asker's place in a
+    session is taken or gone, or the asker was erased: all look it up again.
     """
     seen = _locked(tx, purchase)
     attempt = tx.attempts.locked(purchase.attempt_id)
@@ -33,9 +34,10 @@ def keep(
         _settle(tx, purchase, Outcome.DUPLICATE, now)
         return Landed(answer_id=standing)
     answer, asker, lease = purchase.answer, purchase.asker, purchase.lease
-    if replay(tx, asker, now) is not None:
-        # A second history row for one key must not be, nor a reply in a thread that has gone on;
-        # and what would be an answer that nobody was given could never be deleted.
+    if _is_erased(tx, purchase) or replay(tx, asker, now) is not None:
+        # What was erased must not come back, not even for others, who ask anew. A second history
+        # row for one key must not be, nor a reply in a thread that has gone on; and what would be
+        # an answer that nobody was given could never be deleted.
         _settle(tx, purchase, Outcome.DUPLICATE, now)
         if purchase.has_lease:
             tx.flights.fail(lease, failure=None)
@@ -74,7 +76,7 @@ def adopt(
     if outcome not in (Outcome.OPEN, Outcome.UNKNOWN):
         return outcome
     is_over = purchase.has_lease and (seen is None or seen.epoch != purchase.lease.epoch)
-    if is_over or _standing(seen, purchase) is not None:
+    if is_over or _is_erased(tx, purchase) or _standing(seen, purchase) is not None:
         _settle(tx, purchase, Outcome.DUPLICATE, now)
         return Outcome.DUPLICATE
     if mended(purchase.question, purchase.answer) is None:
@@ -87,6 +89,14 @@ def adopt(
 def refuse(tx: Transaction, purchase: Purchase, *, now: datetime) -> None:
     """Write that an answer was paid for which cannot be given."""
     _settle(tx, purchase, Outcome.INVALID, now)
+
+
+def _is_erased(tx: Transaction, purchase: Purchase) -> bool:
+    """Return whether the asker was erased after the call began.
+
+    Eras are forgotten after a day. What comes home later than that is known by its attempt.
+    """
+    return is_erased(tx.erasures, purchase.asker) or tx.attempts.is_anonymous(purchase.attempt_id)
 
 
 def _locked(tx: Transaction, purchase: Purchase) -> Seen | None:

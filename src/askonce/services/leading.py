@@ -10,11 +10,13 @@ from askonce.core.access import Asker
 from askonce.core.answers import Answer, Delta, Finished, FinishReason
 from askonce.core.attempts import Outcome
 from askonce.core.clock import Clock, Deadline
+from askonce.core.erasure import is_erased
 from askonce.core.errors import (
     AnswerParkedError,
     AskonceError,
     BudgetExceededError,
     DatabaseUnavailableError,
+    ErasedError,
     InvalidAnswerError,
     LeaseLostError,
     ProviderError,
@@ -89,7 +91,13 @@ class Leader:
 
         The error is returned, not raised, where the call could pass a budget: raised in here, it
         would undo what others write in this transaction.
+
+        Raises:
+            ErasedError: the user for whom it is has been erased since the request began; what was
+                claimed in this transaction must be undone, too.
         """
+        if is_erased(tx.erasures, order.asker):
+            raise ErasedError
         holds = held(tx, bill)
         if isinstance(holds, BudgetExceededError):
             return holds
@@ -135,6 +143,7 @@ class Leader:
         Raises:
             ProviderError: there is no usable answer; the flight has been ended with it.
             LeaseLostError: another process took the flight over before the next try.
+            ErasedError: the user was erased before the next try; the flight has been ended.
             AnswerParkedError: the answer could not be committed in good time.
         """
         journal = LedgerJournal(self, order, attempt_id)
@@ -155,6 +164,9 @@ class Leader:
             return landed
         except ProviderError as error:
             self._end(order, error)
+            raise
+        except ErasedError:
+            self._let_go(order)
             raise
         except (AnswerParkedError, LeaseLostError):
             # The flight goes on: another process leads it now, or its answer has yet to land.
@@ -300,11 +312,15 @@ class Leader:
             provider=error.provider,
             reason=error.reason,
         )
+        self._let_go(order, failures.written(error))
+
+    def _let_go(self, order: Order, failure: str | None = None) -> None:
+        """End a flight; without a failure those who wait for it ask anew."""
         if not order.has_lease:
             return
 
         def fail(tx: Transaction) -> bool:
-            return tx.flights.fail(order.lease, failure=failures.written(error))
+            return tx.flights.fail(order.lease, failure=failure)
 
         try:
             self.write(fail, order)

@@ -104,6 +104,10 @@ class Preferences:
         self._forget([(tenant, user_id)])
         return wishes
 
+    def forget(self, tenant: str, user_id: str) -> None:
+        """Hold a user's preferences no longer: they were erased."""
+        self._forget([(tenant, user_id)])
+
     def _run(self) -> None:
         is_well = True
         while not self._is_over.wait(_ROUND_SECONDS):

@@ -89,6 +89,25 @@ class Recovery:
             self._bring_home(purchase)
         return bool(parked or spooled)
 
+    def book(self, tenant: str, user_id: str) -> int:
+        """Settle the answers of a user that were left behind, and return how many that were.
+
+        For an erasure that has begun: they are booked as paid for, and not kept.
+
+        Raises:
+            DatabaseUnavailableError: that could not be done now.
+        """
+        parked = list(self._parked.values())
+        spooled = [one for one in self._spool.waiting() if self._is_left_behind(one)]
+        theirs = [
+            one
+            for one in (*parked, *spooled)
+            if (one.asker.tenant, one.asker.user_id) == (tenant, user_id)
+        ]
+        for purchase in theirs:
+            self._bring_home(purchase)
+        return len(theirs)
+
     def _run(self) -> None:
         while not self._is_closing:
             has_own = self._parked or self._unsettled

@@ -15,7 +15,7 @@ from askonce.services.ask_once import AskOnce
 from askonce.services.booking import asked
 from askonce.services.contexts import Contexts, usable
 from askonce.services.futures import already
-from askonce.services.giving import Given, outcome
+from askonce.services.giving import outcome
 from askonce.services.lane import Lane
 from askonce.services.talks import Talks
 from askonce.telemetry import traces
@@ -87,7 +87,9 @@ class Summaries:
         )
         return self._ask_once.board(request).result()
 
-    def _look(self, tx: Transaction, wanted: Summarising) -> tuple[Session, Given] | None:
+    def _look(
+        self, tx: Transaction, wanted: Summarising
+    ) -> tuple[Session, Asked | Repeat | None] | None:
         """Return the session, with the summary that it has already of all its messages."""
         session = tx.sessions.locked(wanted.caller, wanted.session_id)
         if session is None:
