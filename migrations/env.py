@@ -21,7 +21,7 @@ def is_ours(_object: Any, name: str | None, kind: str, *_rest: Any) -> bool:
 
 
 def migrate(connection: Connection) -> None:
-    """Run the migrations that were asked for, all in one transaction."""
+    """Run the migrations that were asked for: in the transaction that there is, or each in one."""
     context.configure(
         connection=connection,
         target_metadata=Row.metadata,
@@ -29,6 +29,8 @@ def migrate(connection: Connection) -> None:
         render_as_batch=connection.dialect.name == "sqlite",
         # SQLite can undo DDL too: a process that is killed here leaves nothing half done.
         transactional_ddl=True,
+        # Some look at big tables from another connection, which the one before must not lock.
+        transaction_per_migration=True,
         compare_type=True,
         compare_server_default=True,
     )
@@ -41,6 +43,6 @@ if given is not None:
     migrate(given)
 else:
     database = SqlDatabase(load_settings().database_url)
-    with database.engine.begin() as own:
+    with database.engine.connect() as own:
         migrate(own)
     database.close()

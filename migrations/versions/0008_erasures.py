@@ -53,6 +53,8 @@ def index_attempts() -> None:
             own.engine.url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
         )
         with engine.connect() as apart:
+            # Whoever makes several migrations in one transaction has the table locked already.
+            apart.exec_driver_sql("SET lock_timeout = '60s'")
             if has_many_attempts(apart):
                 # Anew, where one is there that may not have been finished.
                 apart.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {INDEX}")

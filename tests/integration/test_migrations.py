@@ -23,6 +23,7 @@ from askonce.db import migrating, schema
 from askonce.db.columns import UtcDateTime
 from askonce.db.database import SqlDatabase
 from askonce.db.rows import Row
+from tests import schemas
 from tests.contracts.trails import an_event
 from tests.databases import PostgresTemplates, migrate
 from tests.examples import ALICE, ANY_FRESH, CALLER, DAY, KEY, NOW
@@ -216,6 +217,7 @@ def test_answers_from_before_the_table_of_words_are_found_after_it(
     fill_as_it_was(empty)
 
     migrating.run(empty, lambda config: _upgrade(config, few))
+    migrating.upgrade(empty)
 
     assert found(empty) == 1
     fill_another(empty)
@@ -237,15 +239,34 @@ def test_a_migration_that_died_between_its_steps_is_done_again(
     assert not migrating.is_current(database)
 
     migrating.run(database, lambda config: _upgrade(config, 0))
+    migrating.upgrade(database)
 
     assert migrating.is_current(database)
     assert found(database) == 1
     database.close()
 
 
-def _upgrade(config: Config, few: int) -> None:
+def test_many_calls_are_indexed_beside_those_who_make_more(
+    postgres_templates: PostgresTemplates,
+) -> None:
+    database = SqlDatabase(postgres_templates.create())
+    migrating.upgrade(database, "0007")
+    with database.engine.begin() as connection:
+        schemas.write(connection, "0007")
+
+    migrating.run(database, lambda config: _upgrade(config, 0, "0008"))
+
+    index = "SELECT indisvalid FROM pg_index WHERE indexrelid = CAST(:name AS regclass)"
+    with database.engine.connect() as connection:
+        is_valid = connection.execute(text(index), {"name": "ix_attempts_tenant_user_id"}).scalar()
+    assert is_valid
+    assert migrating.is_current(database)
+    database.close()
+
+
+def _upgrade(config: Config, few: int, revision: str = "0003") -> None:
     config.attributes["few"] = few
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def _upgrade_step_by_step_and_die(config: Config) -> None:
