@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import freezegun
 import hypothesis
 import pytest
+import structlog
 
 import askonce.main  # noqa: F401 - pydantic cannot make models while time is frozen
 from askonce.db.database import SqlDatabase
+from askonce.telemetry import log
 from tests.databases import PostgresTemplates, SqliteTemplates, postgres_server
 from tests.stub.loopback_only import loopback_only
 
@@ -42,6 +44,15 @@ def _spool_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("ASKONCE_SPOOL", str(tmp_path_factory.mktemp("spool")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """Undo what commands do to the log when they run in the tests' own process."""
+    yield
+    structlog.reset_defaults()
+    vars(log._log).pop("bind", None)  # noqa: SLF001 - structlog's cache has no other way out
+    log._ShortWay.lines, log._ShortWay.is_silent = None, False  # noqa: SLF001
 
 
 @pytest.fixture(scope="session")

@@ -170,7 +170,7 @@ def reading_books(settings: Settings) -> Iterator[SqlDatabase]:
         ConfigurationError: there is no database of this version at the URL.
         DatabaseUnavailableError: the database does not answer.
     """
-    log.configure(settings.log_level)
+    log.configure(settings.log_level, settings.log_format)
     database = SqlDatabase(settings.database_url, pool_size=2)
     try:
         if not database.is_there() or not migrating.is_current(database):

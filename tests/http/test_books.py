@@ -115,6 +115,8 @@ ROUTES: dict[str, list[Told]] = {
             path="/sessions/1/summary", events=[("summary", "hit")],
         ),
     ],
+    "GET /users/{user_id}/export": [Told(before=[ASK], events=[("user.export", "done")])],
+    "DELETE /users/{user_id}": [Told(before=[ASK], events=[("user.erase", "done")])],
     "GET /usage/{user_id}": [Told(events=[("usage.read", "done")])],
     "GET /audit": [
         Told(events=[("audit.read", "done")], user=None),

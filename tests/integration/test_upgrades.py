@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Connection, MetaData, inspect, select
+from sqlalchemy import Connection, MetaData, inspect, select, text
 from typer.testing import CliRunner, Result
 
 from askonce.cli import app
@@ -40,6 +40,13 @@ def released(database: SqlDatabase, revision: str) -> None:
     migrating.upgrade(database, revision)
     with database.transaction() as tx:
         write(tx.connection, revision)
+        if database.is_sqlite:
+            return
+        for name in inspect(tx.connection).get_table_names():
+            # Whoever gives ids himself must tell the sequence.
+            told = f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), max(id)) FROM {name}"  # noqa: S608
+            if "id" in {column["name"] for column in inspect(tx.connection).get_columns(name)}:
+                tx.connection.execute(text(told))
 
 
 def rows(connection: Connection, columns: dict[str, set[str]] | None = None) -> Rows:

@@ -67,10 +67,11 @@ def check() -> None:
         from askonce.db import migrating
         from askonce.db.damage import damage
 
-        migrating.require_current(database)
+        # First: what is damaged may not be able to say which schema it has.
         found = damage(database)
         if found is not None:
             stop(f"{database.name} is damaged: {found}", FAILED)
+        migrating.require_current(database)
         _say_where(database)
 
 
