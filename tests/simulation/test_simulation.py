@@ -1,4 +1,4 @@
-"""Two thousand seeded schedules of the flight protocol, none of which breaks a promise."""
+"""A thousand seeded schedules of the flight protocol, none of which breaks a promise."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.simulation.accountant import violations
 from tests.simulation.schedule import Schedule
 from tests.simulation.server import Parts
 
-SEEDS = range(2000)
+SEEDS = range(1000)
 _SLICE = 100
 
 
