@@ -32,7 +32,7 @@ def main() -> None:
         if given.database == "sqlite":
             url = SqliteTemplates(folder).copy()
         else:
-            url = PostgresTemplates(running.enter_context(postgres_server(folder / "pg"))).copy()
+            url = PostgresTemplates(running.enter_context(postgres_server(folder))).copy()
         stub = running.enter_context(StubProvider())
         servers = Servers(folder / "servers", stub)
         running.callback(servers.stop)
