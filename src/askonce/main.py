@@ -118,8 +118,7 @@ def keyring(settings: Settings) -> Iterator[Keys]:
     """Give what makes and revokes keys, on a connection of its own, in an up-to-date database.
 
     Raises:
-        ConfigurationError: the database URL is not one that can be used.
-        DatabaseUnavailableError: the database does not answer.
+        ConfigurationError, DatabaseUnavailableError: as `migrate`.
     """
     with _up_to_date(settings) as database:
         yield Keys(database=database, clock=SystemClock(), random_bytes=secrets.token_bytes)
@@ -137,7 +136,7 @@ def _up_to_date(settings: Settings) -> Iterator[SqlDatabase]:
     log.configure(settings.log_level, settings.log_format)
     database = SqlDatabase(settings.database_url, pool_size=1)
     try:
-        migrating.upgrade(database)
+        _migration(settings)(database)
         yield database
     finally:
         database.close()
@@ -145,26 +144,14 @@ def _up_to_date(settings: Settings) -> Iterator[SqlDatabase]:
 
 @contextmanager
 def pruning(settings: Settings) -> Iterator[Retention]:
-    """Give what removes old rows, on connections of its own.
-
-    Raises:
-        ConfigurationError: there is no database of this version at the URL.
-        DatabaseUnavailableError: the database does not answer.
-    """
-    log.configure(settings.log_level, settings.log_format)
-    database = SqlDatabase(settings.database_url, pool_size=2)
-    try:
-        if not database.is_there() or not migrating.is_current(database):
-            message = "ASKONCE_DATABASE_URL: there is no database that `askonce serve` has set up"
-            raise ConfigurationError(message)
+    """Give what removes old rows, on connections of its own; raises as `existing_database`."""
+    with existing_database(settings) as database:
         yield _retention(settings, database, SystemClock())
-    finally:
-        database.close()
 
 
 @contextmanager
-def reading_books(settings: Settings) -> Iterator[SqlDatabase]:
-    """Give the database, to read its books beside a running service.
+def existing_database(settings: Settings) -> Iterator[SqlDatabase]:
+    """Give the database as it stands, on connections of its own beside a running service.
 
     Raises:
         ConfigurationError: there is no database of this version at the URL.

@@ -90,3 +90,15 @@ def test_what_cannot_be_done_is_told_in_one_line(code: int, says: str, command: 
     assert (result.exit_code, result.stdout) == (code, "")
     assert re.fullmatch(r"askonce: [^\n]+\n", result.stderr)
     assert says in result.stderr
+
+
+def test_no_schema_is_changed_where_the_settings_leave_that_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ASKONCE_MIGRATE", "never")
+
+    made = keys("create", "web")
+
+    assert made.exit_code == 2
+    assert made.stdout == ""
+    assert "askonce db upgrade" in made.stderr

@@ -53,10 +53,14 @@ def verify(
 def show_head(*, as_json: _AsJson = False) -> None:
     """Print the head: keep it where nobody who can write to the database can change it."""
     from askonce.config import load_settings
-    from askonce.main import reading_books
+    from askonce.main import existing_database
     from askonce.services.verifying import head_of
 
-    with told_in_one_line(), reading_books(load_settings()) as database, database.reading() as tx:
+    with (
+        told_in_one_line(),
+        existing_database(load_settings()) as database,
+        database.reading() as tx,
+    ):
         seal = tx.seals.newest()
     if seal is None:
         stop("nothing has been sealed yet", FAILED)
@@ -114,7 +118,7 @@ def moment(option: str, written: str | None) -> datetime | None:
 
 def _verdict(written: list[str]) -> "Verdict":
     from askonce.config import load_settings
-    from askonce.main import reading_books
+    from askonce.main import existing_database
     from askonce.services.verifying import Head, Verification
 
     try:
@@ -129,7 +133,7 @@ def _verdict(written: list[str]) -> "Verdict":
             told_at = time.monotonic()
             typer.echo(f"\r{events} events …", err=True, nl=False)
 
-    with reading_books(load_settings()) as database:
+    with existing_database(load_settings()) as database:
         verdict = Verification(database).run(heads, told=told)
     if sys.stderr.isatty():
         typer.echo("\r\033[K", err=True, nl=False)
@@ -189,10 +193,10 @@ def _facts(verdict: "Verdict") -> dict[str, Any]:
 
 def _found(wanted: EventFilter, limit: int) -> list[Booked]:
     from askonce.config import load_settings
-    from askonce.main import reading_books
+    from askonce.main import existing_database
 
     found: list[Booked] = []
-    with reading_books(load_settings()) as database:
+    with existing_database(load_settings()) as database:
         while len(found) < limit:
             with database.reading() as tx:
                 page = tx.trail.newest(wanted)

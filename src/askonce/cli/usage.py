@@ -48,9 +48,9 @@ def usage(
 
 def _groups(wanted: UsageFilter) -> Sequence[UsageGroup]:
     from askonce.config import load_settings
-    from askonce.main import reading_books
+    from askonce.main import existing_database
 
-    with reading_books(load_settings()) as database, database.reading() as tx:
+    with existing_database(load_settings()) as database, database.reading() as tx:
         return tx.usage.summed(wanted)
 
 
