@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 import structlog
 
-import askonce.main  # noqa: F401 - pydantic cannot make models while time is frozen
+import askonce.main.process  # noqa: F401 - pydantic cannot make models while time is frozen
 from askonce.db.database import SqlDatabase
 from askonce.telemetry import log
 from tests.databases import PostgresTemplates, SqliteTemplates, postgres_server

@@ -17,7 +17,7 @@ from typing import Any
 _IMPORTED = (
     "anthropic",
     "askonce.cli.serve",
-    "askonce.main",
+    "askonce.main.process",
     "openai.resources.responses",
     "openai.types.responses",
     "psycopg",

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from askonce.config import Settings
 from askonce.core.clock import SystemClock
-from askonce.main import Process, build
+from askonce.main.process import Process, build
 from tests.fakes.provider import FakeProvider
 
 

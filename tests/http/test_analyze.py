@@ -20,7 +20,7 @@ from askonce.core.errors import (
     ProviderUnavailableError,
 )
 from askonce.db.rows import AnswerRow, AttemptRow
-from askonce.main import Process
+from askonce.main.process import Process
 from tests.examples import an_answer as answer
 from tests.fakes.provider import FakeProvider
 from tests.http.conftest import Service

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from askonce.core.errors import ProviderUnavailableError
 from askonce.db.rows import AttemptRow
-from askonce.main import Process
+from askonce.main.process import Process
 from tests.fakes.provider import FakeProvider
 from tests.http.conftest import Service
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from askonce.config import Settings
 from askonce.core.clock import SystemClock
-from askonce.main import build
+from askonce.main.process import build
 from askonce.telemetry import traces
 from askonce.telemetry.otlp import Tracing
 from tests.stub.client import StubProvider
@@ -141,7 +141,10 @@ def test_a_wrong_traceparent_begins_a_trace_of_our_own(application: Traced) -> N
 
 
 def test_without_traces_nothing_of_them_is_imported() -> None:
-    code = "import sys, askonce.main; print([m for m in sys.modules if 'opentelemetry.sdk' in m])"
+    code = (
+        "import sys, askonce.main.process;"
+        " print([m for m in sys.modules if 'opentelemetry.sdk' in m])"
+    )
 
     said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from askonce.config import Settings
 from askonce.core.clock import SystemClock
 from askonce.db.rows import AnswerRow, AttemptRow
-from askonce.main import build
+from askonce.main.process import build
 from askonce.providers.claude import ClaudeProvider
 from askonce.providers.openai import OpenAIProvider
 from tests.stub.client import StubProvider

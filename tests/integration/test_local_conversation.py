@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from askonce.config import Settings
 from askonce.core.clock import SystemClock
-from askonce.main import build
+from askonce.main.process import build
 from askonce.providers import local
 
 TOLD = "Please take your time, think of what I have told you before, and then tell me."

@@ -15,7 +15,7 @@ from askonce.core.clock import SystemClock
 from askonce.db import migrating
 from askonce.db.database import SqlDatabase
 from askonce.db.schema import newest, revisions
-from askonce.main import build
+from askonce.main.process import build
 from tests.databases import PostgresTemplates
 from tests.fakes.provider import FakeProvider
 from tests.schemas import API_KEY, RESULT, write

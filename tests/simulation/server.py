@@ -1,4 +1,4 @@
-"""A process of the product: its own services, as `askonce.main.Process` puts them together."""
+"""A process of the product: its own services, put together as in `main.process`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ import pytest
 from askonce.config import Settings, load_settings
 from askonce.core.errors import ConfigurationError
 from askonce.core.limits import Rate
-from askonce.main import fallbacks
+from askonce.main.choices import fallbacks
 
 MODELS = {"claude": "claude-haiku-5-5", "local": "smollm2-135m"}
 

@@ -53,7 +53,7 @@ def verify(
 def show_head(*, as_json: _AsJson = False) -> None:
     """Print the head: keep it where nobody who can write to the database can change it."""
     from askonce.config import load_settings
-    from askonce.main import existing_database
+    from askonce.main.operations import existing_database
     from askonce.services.verifying import head_of
 
     with (
@@ -118,7 +118,7 @@ def moment(option: str, written: str | None) -> datetime | None:
 
 def _verdict(written: list[str]) -> "Verdict":
     from askonce.config import load_settings
-    from askonce.main import existing_database
+    from askonce.main.operations import existing_database
     from askonce.services.verifying import Head, Verification
 
     try:
@@ -193,7 +193,7 @@ def _facts(verdict: "Verdict") -> dict[str, Any]:
 
 def _found(wanted: EventFilter, limit: int) -> list[Booked]:
     from askonce.config import load_settings
-    from askonce.main import existing_database
+    from askonce.main.operations import existing_database
 
     found: list[Booked] = []
     with existing_database(load_settings()) as database:

@@ -99,7 +99,7 @@ def remove(
 @contextmanager
 def _budgeting() -> "Iterator[Budgeting]":
     from askonce.config import load_settings
-    from askonce.main import budgeting
+    from askonce.main.operations import budgeting
 
     with told_in_one_line(), budgeting(load_settings()) as opened:
         yield opened

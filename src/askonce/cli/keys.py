@@ -95,7 +95,7 @@ def rotate(
 @contextmanager
 def _keys() -> "Iterator[Keys]":
     from askonce.config import load_settings
-    from askonce.main import keyring
+    from askonce.main.operations import keyring
 
     with told_in_one_line():
         try:

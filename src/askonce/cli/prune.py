@@ -50,7 +50,7 @@ def prune(
 
 def _prune(history_before: datetime | None, *, is_rehearsal: bool) -> dict[Kind, Gone]:
     from askonce.config import load_settings
-    from askonce.main import pruning
+    from askonce.main.operations import pruning
 
     totals: dict[Kind, Gone] = {}
     told_at = time.monotonic()

@@ -95,7 +95,7 @@ def _listen(settings: "Settings") -> socket.socket:
 
 def _migrate(settings: "Settings") -> None:
     """Bring the database up to date once, so that workers find it so."""
-    from askonce.main import migrate
+    from askonce.main.operations import migrate
 
     migrate(settings)
 
@@ -106,7 +106,7 @@ def _has_keys(settings: "Settings", listener: socket.socket) -> bool:
     Raises:
         ConfigurationError: there is no key, and others than this machine could call.
     """
-    from askonce.main import keyring
+    from askonce.main.operations import keyring
 
     # Where we really listen: a name may stand for any address. Worker processes are told so too.
     address = listener.getsockname()[0]
@@ -225,7 +225,7 @@ def _app(*, is_alone: bool) -> object:
     from askonce.cli.draining import drain_on_sigterm
     from askonce.cli.patience import PatientProtocol
     from askonce.config import load_settings
-    from askonce.main import assemble
+    from askonce.main.process import assemble
 
     settings = load_settings()
     PatientProtocol.request_seconds = settings.request_timeout

@@ -48,7 +48,7 @@ def usage(
 
 def _groups(wanted: UsageFilter) -> Sequence[UsageGroup]:
     from askonce.config import load_settings
-    from askonce.main import existing_database
+    from askonce.main.operations import existing_database
 
     with existing_database(load_settings()) as database, database.reading() as tx:
         return tx.usage.summed(wanted)

@@ -1,11 +1,10 @@
-"""The composition root: builds everything from Settings, and decides nothing."""
+"""What lives as long as one process of `askonce serve` does."""
 
 import gc
 import random
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 
@@ -13,10 +12,8 @@ from askonce.config import Settings
 from askonce.core.addresses import is_loopback
 from askonce.core.caching import CLOCK_SKEW
 from askonce.core.clock import Clock, SystemClock
-from askonce.core.errors import ConfigurationError
 from askonce.core.flights import LeaseTimes
 from askonce.core.ports import Provider
-from askonce.db import migrating
 from askonce.db.database import SqlDatabase
 from askonce.db.ledger import GroupCommitLedger
 from askonce.db.liveness import LockedFiles
@@ -24,11 +21,11 @@ from askonce.db.places import liveness_folder, spool_folder
 from askonce.db.spool import FileSpool
 from askonce.db.wiping import SqliteResidue
 from askonce.http import app as http
+from askonce.main.choices import configured_providers, default_models, default_provider, fallbacks
+from askonce.main.operations import migration, retention
 from askonce.providers import local
 from askonce.providers.chain import ProviderChain
 from askonce.providers.circuit import Circuits
-from askonce.providers.claude import ClaudeProvider
-from askonce.providers.openai import OpenAIProvider
 from askonce.providers.prices import Prices
 from askonce.providers.windows import ContextWindows
 from askonce.services.access import Access
@@ -36,7 +33,6 @@ from askonce.services.analyses import Analyses
 from askonce.services.ask_once import AskOnce
 from askonce.services.booking import Reads
 from askonce.services.bookkeeping import Books
-from askonce.services.budgeting import Budgeting
 from askonce.services.budgets import Budgets
 from askonce.services.contexts import Contexts
 from askonce.services.conversations import Conversations
@@ -47,13 +43,11 @@ from askonce.services.exports import Exports
 from askonce.services.flying import Flying
 from askonce.services.health import Health
 from askonce.services.heartbeat import Heartbeat
-from askonce.services.keys import Keys
 from askonce.services.lane import Lane
 from askonce.services.leading import Leader
 from askonce.services.preferences import Preferences
 from askonce.services.rate_limits import RateLimits
 from askonce.services.recovery import Recovery
-from askonce.services.retention import Retention
 from askonce.services.sealing import Sealer, Sealing
 from askonce.services.summaries import Summaries
 from askonce.services.sweep import Sweep
@@ -94,86 +88,6 @@ def _configure_telemetry(settings: Settings) -> None:
         traces.begin(endpoint)
 
 
-def migrate(settings: Settings) -> None:
-    """Bring the database to the newest schema, unless the settings leave that to others.
-
-    Raises:
-        ConfigurationError: the database URL is not one that can be used, or its schema is not.
-        DatabaseUnavailableError: the database does not answer.
-    """
-    log.configure(settings.log_level, settings.log_format)
-    database = SqlDatabase(settings.database_url, pool_size=1)
-    try:
-        _migration(settings)(database)
-    finally:
-        database.close()
-
-
-def _migration(settings: Settings) -> Callable[[SqlDatabase], None]:
-    return migrating.require_current if settings.migrate == "never" else migrating.upgrade
-
-
-@contextmanager
-def keyring(settings: Settings) -> Iterator[Keys]:
-    """Give what makes and revokes keys, on a connection of its own, in an up-to-date database.
-
-    Raises:
-        ConfigurationError, DatabaseUnavailableError: as `migrate`.
-    """
-    with _up_to_date(settings) as database:
-        yield Keys(database=database, clock=SystemClock(), random_bytes=secrets.token_bytes)
-
-
-@contextmanager
-def budgeting(settings: Settings) -> Iterator[Budgeting]:
-    """Give what sets budgets, as `keyring` gives what makes keys."""
-    with _up_to_date(settings) as database:
-        yield Budgeting(database, SystemClock())
-
-
-@contextmanager
-def _up_to_date(settings: Settings) -> Iterator[SqlDatabase]:
-    log.configure(settings.log_level, settings.log_format)
-    database = SqlDatabase(settings.database_url, pool_size=1)
-    try:
-        _migration(settings)(database)
-        yield database
-    finally:
-        database.close()
-
-
-@contextmanager
-def pruning(settings: Settings) -> Iterator[Retention]:
-    """Give what removes old rows, on connections of its own; raises as `existing_database`."""
-    with existing_database(settings) as database:
-        yield _retention(settings, database, SystemClock())
-
-
-@contextmanager
-def existing_database(settings: Settings) -> Iterator[SqlDatabase]:
-    """Give the database as it stands, on connections of its own beside a running service.
-
-    Raises:
-        ConfigurationError: there is no database of this version at the URL.
-        DatabaseUnavailableError: the database does not answer.
-    """
-    log.configure(settings.log_level, settings.log_format)
-    database = SqlDatabase(settings.database_url, pool_size=2)
-    try:
-        if not database.is_there() or not migrating.is_current(database):
-            message = "ASKONCE_DATABASE_URL: there is no database that `askonce serve` has set up"
-            raise ConfigurationError(message)
-        yield database
-    finally:
-        database.close()
-
-
-def _retention(settings: Settings, database: SqlDatabase, clock: Clock) -> Retention:
-    days = settings.history_days
-    history = None if days is None else timedelta(days=days)
-    return Retention(database=database, clock=clock, history=history)
-
-
 def build(
     settings: Settings, *, providers: Mapping[str, Provider] | None, clock: Clock
 ) -> tuple[http.Application, "Process"]:
@@ -198,7 +112,7 @@ class Process:
         self, settings: Settings, *, providers: Mapping[str, Provider] | None, clock: Clock
     ) -> None:
         owner = secrets.token_hex(16)
-        self._migrate = _migration(settings)
+        self._migrate = migration(settings)
         self.door = Door()
         self.providers = providers if providers is not None else configured_providers(settings)
         self._default = default_provider(settings, self.providers)
@@ -276,7 +190,7 @@ class Process:
             meters=self.meters,
         )
         self.sweep = Sweep(
-            _retention(settings, self.database, clock),
+            retention(settings, self.database, clock),
             seconds=settings.prune_interval,
             spread=random.SystemRandom().random,
         )
@@ -468,68 +382,3 @@ class Process:
         self.meters.close()
         traces.drain()
         log.drain()
-
-
-def configured_providers(settings: Settings) -> dict[str, Provider]:
-    """Return the providers that have what they need, the preferred one first."""
-    prices = Prices(settings.prices)
-    providers: dict[str, Provider] = {}
-    if settings.anthropic_api_key is not None:
-        providers["claude"] = ClaudeProvider(
-            settings.anthropic_api_key.get_secret_value(),
-            base_url=settings.anthropic_base_url,
-            timeout=settings.provider_timeout,
-            prices=prices,
-        )
-    if settings.openai_api_key is not None:
-        providers["openai"] = OpenAIProvider(
-            settings.openai_api_key.get_secret_value(),
-            base_url=settings.openai_base_url,
-            timeout=settings.provider_timeout,
-            prices=prices,
-        )
-    if local.is_installed():
-        providers["local"] = local.LocalProvider()
-    return providers
-
-
-def default_provider(settings: Settings, providers: Mapping[str, Provider]) -> str:
-    """Return the provider of requests that name none.
-
-    Raises:
-        ConfigurationError: it is not configured.
-    """
-    if not providers:
-        message = (
-            "ANTHROPIC_API_KEY, OPENAI_API_KEY: set one of them, or install the embedded model"
-        )
-        raise ConfigurationError(message)
-    if settings.provider is None:
-        return next(iter(providers))
-    if settings.provider not in providers:
-        message = f"ASKONCE_PROVIDER={settings.provider}, but that provider is not configured"
-        raise ConfigurationError(message)
-    return settings.provider
-
-
-def default_models(settings: Settings, providers: Mapping[str, Provider]) -> dict[str, str]:
-    """Return the model of each configured provider for requests that name none."""
-    models = {
-        "claude": settings.claude_model,
-        "openai": settings.openai_model,
-        "local": local.LOCAL_MODEL,
-    }
-    return {name: models.get(name, name) for name in providers}
-
-
-def fallbacks(settings: Settings, models: Mapping[str, str]) -> dict[str, str]:
-    """Return who is asked where another provider cannot answer, and with which model, in order.
-
-    Raises:
-        ConfigurationError: one of them is not configured.
-    """
-    for name in settings.fallbacks:
-        if name not in models:
-            message = f"ASKONCE_FALLBACKS names {name}, but that provider is not configured"
-            raise ConfigurationError(message)
-    return {name: models[name] for name in settings.fallbacks}

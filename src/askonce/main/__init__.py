@@ -1,0 +1,1 @@
+"""The composition root: builds everything from Settings, and decides nothing."""
