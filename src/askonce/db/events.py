@@ -24,7 +24,7 @@ from askonce.core.events import Action, Event
 from askonce.core.ranges import Range
 from askonce.core.seals import Coverage, Facts, microseconds
 from askonce.db.book_rows import EventRow
-from askonce.db.columns import picodollars
+from askonce.db.columns import picodollars, stored_in_sqlite
 from askonce.db.many import ManyRows
 
 # In the order in which they are written, and hashed behind the id; with PostgreSQL's types.
@@ -85,7 +85,7 @@ class SqlTrail:
         """Write events down."""
         zone = "" if self._connection.dialect.name == "sqlite" else "+00"
         # A batch has few moments.
-        moments = {at: _stored(at) + zone for at in {event.at for event in events}}
+        moments = {at: stored_in_sqlite(at) + zone for at in {event.at for event in events}}
         _ADD.write(self._connection, [_written(event, moments[event.at]) for event in events])
 
     def newest(self, wanted: EventFilter) -> EventPage:
@@ -185,10 +185,6 @@ def _moment(stored: datetime | str) -> int | str:
         return microseconds(datetime.fromisoformat(stored).replace(tzinfo=UTC))
     except (ValueError, TypeError):
         return f"not a time: {stored!r}"
-
-
-def _stored(at: datetime) -> str:
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _written(event: Event, at: str) -> tuple[object, ...]:
