@@ -105,7 +105,7 @@ class SqlAttempts:
                 "is_budgeted": is_budgeted or None,
             },
         )
-        attempt_id: int = written[0]
+        attempt_id: int = written.id
         return attempt_id
 
     def settle(
@@ -132,7 +132,7 @@ class SqlAttempts:
                 "finished_at": at,
             },
         )
-        if settled is not None and settled[0]:
+        if settled is not None and settled.is_budgeted:
             holds.settle(self.connection, attempt_id, outcome, answer)
 
     def locked(self, attempt_id: int) -> Attempt | None:
@@ -180,30 +180,17 @@ class SqlAttempts:
         return None if found is None else Outcome(found)
 
 
-def _attempt(row: Sequence[Any]) -> Attempt:
-    (
-        attempt_id,
-        tenant,
-        user_id,
-        key_id,
-        request_id,
-        provider,
-        model,
-        outcome,
-        reason,
-        answer_id,
-        finished_at,
-    ) = row
+def _attempt(row: Any) -> Attempt:
     return Attempt(
-        id=attempt_id,
-        tenant=tenant,
-        user_id=user_id,
-        key_id=key_id,
-        request_id=request_id or "",
-        provider=provider,
-        model=model,
-        outcome=Outcome(outcome),
-        reason=reason,
-        answer_id=answer_id,
-        finished_at=finished_at,
+        id=row.id,
+        tenant=row.tenant,
+        user_id=row.user_id,
+        key_id=row.key_id,
+        request_id=row.request_id or "",
+        provider=row.provider,
+        model=row.model,
+        outcome=Outcome(row.outcome),
+        reason=row.reason,
+        answer_id=row.answer_id,
+        finished_at=row.finished_at,
     )

@@ -41,7 +41,7 @@ class SqlErasures:
         digests = [_digest(asker.tenant, asker.user_id) for asker in askers]
         if len(digests) == 1:
             row = _ERA.row(self._connection, {"of_user": digests[0]})
-            return [0 if row is None else row[0]]
+            return [0 if row is None else row.era]
         rows = self._connection.execute(_ERAS, {"digests": sorted(set(digests))})
         found = {row.digest: row.era for row in rows}
         return [found.get(digest, 0) for digest in digests]

@@ -12,7 +12,7 @@ from datetime import datetime
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, Executable, and_, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from askonce.core.caching import Accepted
@@ -49,7 +49,7 @@ _SEEN = select(
     FlightRow.failure,
 )
 
-_ENTRIES = (
+_ENTRY = (
     select(
         FlightRow.fingerprint,
         FlightRow.stored_at,
@@ -58,12 +58,11 @@ _ENTRIES = (
         *ANSWER_COLUMNS,
     )
     .join(AnswerRow, AnswerRow.id == FlightRow.answer_id)
-    .where(
-        FlightRow.fingerprint.in_(bindparam("keys", expanding=True)),
-        AnswerRow.fingerprint == FlightRow.fingerprint,
-    )
+    .where(AnswerRow.fingerprint == FlightRow.fingerprint)
     .with_for_update(read=True, key_share=True, of=AnswerRow)
 )
+_ENTRIES = _ENTRY.where(FlightRow.fingerprint.in_(bindparam("keys", expanding=True)))
+_ONE_ENTRY = Prepared(_ENTRY.where(_IS_IT))
 _READ = _SEEN.where(FlightRow.fingerprint.in_(bindparam("keys", expanding=True)))
 _LOCKED = Prepared(_SEEN.where(_IS_IT).with_for_update())
 _BEAT = (
@@ -143,7 +142,7 @@ class _Entry:
     expires_at: datetime
 
     @classmethod
-    def of(cls, row: Row[*tuple[Any, ...]]) -> "_Entry":
+    def of(cls, row: Any) -> "_Entry":
         return cls(Said.of(row), row.stored_at, row.expires_at)
 
     def is_accepted(self, accepted: Accepted) -> bool:
@@ -163,8 +162,7 @@ class SqlFlights:
         table at the moment of the commit, so an entry that was deleted elsewhere is not served.
         """
         keys = sorted({request.fingerprint for request in requests})
-        rows = self._connection.execute(_ENTRIES, {"keys": keys})
-        entries = {(row.tenant, row.fingerprint): _Entry.of(row) for row in rows}
+        entries = {(row.tenant, row.fingerprint): _Entry.of(row) for row in self._entries(keys)}
         accepted = {rules: rules.accepted(at) for rules in {one.rules for one in requests}}
         found = [entries.get((one.asker.tenant, one.fingerprint)) for one in requests]
         chosen = [
@@ -186,8 +184,7 @@ class SqlFlights:
 
     def entry(self, fingerprint: bytes, *, tenant: str, accepted: Accepted) -> Entry | None:
         """Return an accepted cache entry, which is not deleted until this transaction ends."""
-        rows = self._connection.execute(_ENTRIES, {"keys": [fingerprint]})
-        entries = [_Entry.of(row) for row in rows if row.tenant == tenant]
+        entries = [_Entry.of(row) for row in self._entries([fingerprint]) if row.tenant == tenant]
         if not entries or not entries[0].is_accepted(accepted):
             return None
         (found,) = entries
@@ -212,8 +209,7 @@ class SqlFlights:
         )
         if row is None:
             return None
-        epoch, fence = row
-        return Lease(fingerprint=fingerprint, epoch=epoch, fence=fence)
+        return Lease(fingerprint=fingerprint, epoch=row.epoch, fence=row.fence)
 
     def read(self, fingerprints: Iterable[bytes]) -> dict[bytes, Seen]:
         """Return the rows of these questions, as far as there are any."""
@@ -272,6 +268,12 @@ class SqlFlights:
         """
         return self._changed(_FAIL, _leased(lease) | {"failure": failure})
 
+    def _entries(self, fingerprints: Sequence[bytes]) -> Iterable[Any]:
+        if len(fingerprints) > 1:
+            return self._connection.execute(_ENTRIES, {"keys": fingerprints})
+        row = _ONE_ENTRY.row(self._connection, {"key": fingerprints[0]})
+        return () if row is None else (row,)
+
     def _changed(self, statement: Executable, facts: dict[str, object]) -> bool:
         return self._connection.execute(statement, facts).rowcount == 1
 
@@ -292,17 +294,16 @@ def _leased(lease: Lease) -> dict[str, object]:
     return {"key": lease.fingerprint, "seen_fence": lease.fence}
 
 
-def _seen(row: Sequence[Any]) -> Seen:
-    _, epoch, fence, beat, state, owner, takeovers, answer_id, stored_at, expires_at, failure = row
+def _seen(row: Any) -> Seen:
     return Seen(
-        epoch=epoch,
-        fence=fence,
-        beat=beat,
-        state=FlightState(state),
-        owner=owner,
-        takeovers=takeovers,
-        answer_id=answer_id,
-        stored_at=stored_at,
-        expires_at=expires_at,
-        failure=failure,
+        epoch=row.epoch,
+        fence=row.fence,
+        beat=row.beat,
+        state=FlightState(row.state),
+        owner=row.owner,
+        takeovers=row.takeovers,
+        answer_id=row.answer_id,
+        stored_at=row.stored_at,
+        expires_at=row.expires_at,
+        failure=row.failure,
     )
