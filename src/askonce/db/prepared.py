@@ -112,7 +112,7 @@ def _compiled(statement: Any, dialect: Dialect, facts: Mapping[str, object]) -> 
         fixed=compiled.construct_params(facts),
         writers={name: write for name, write in writers.items() if write is not None},
         readers=[(place, read) for place, read in enumerate(readers) if read is not None],
-        row=_row_class("Row", list(columns))._make,
+        row=_row_class("Row", list(columns))._make if columns else tuple,
     )
 
 
