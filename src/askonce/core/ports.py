@@ -163,12 +163,22 @@ class Answers(Protocol):
     ) -> int:
         """Keep an answer and return its id."""
 
+    def keep(
+        self, question: Question, answer: Answer, *, tenant: str, fingerprint: bytes, at: datetime
+    ) -> Answer:
+        """Keep an answer and return it as it will be read from now on."""
+
 
 class Analyses(Protocol):
     """The history of all users."""
 
     def add(self, asker: Asker, answer_id: int, *, cached: bool, at: datetime) -> Analysis | None:
         """Write that a user was given an answer; None when the answer has been deleted."""
+
+    def add_paid(
+        self, asker: Asker, question: Question, answer: Answer, *, at: datetime
+    ) -> Analysis:
+        """Write that a user was given an answer that was kept in this very transaction."""
 
     def share(self, gifts: Sequence[Gift], *, at: datetime) -> Sequence[Analysis | None]:
         """Write that users were given answers that cost them nothing; None as `add` does."""
@@ -279,9 +289,6 @@ class Attempts(Protocol):
 
     def owners_of_open(self) -> Sequence[str]:
         """Return the processes that have calls open, or died with some."""
-
-    def is_anonymous(self, attempt_id: int) -> bool:
-        """Return whether the user for whom this call was made has been erased."""
 
     def outcome(self, attempt_id: int, lease: Lease, *, owner: str) -> Outcome | None:
         """Return how this very call stands; None when it was never written here."""

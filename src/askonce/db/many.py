@@ -12,6 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from askonce.db.prepared import Prepared, run
+
 # All sizes of two tables are remembered by the driver (`cached_statements`).
 MOST_AT_ONCE = 64
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
@@ -44,16 +46,15 @@ class ManyRows:
         read = [f"CAST(one->>{place} AS {kind})" for place, kind in enumerate(types.values())]
         chosen = ", ".join((*read, *(one["postgresql"] for one in fixed.values())))
         rows = "jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY AS every (one, place)"
-        self._in_postgresql = text(
-            f"{into} SELECT {chosen} FROM {rows} ORDER BY place {ending}"  # noqa: S608 - see above
-        )
+        statement = f"{into} SELECT {chosen} FROM {rows} ORDER BY place {ending}"  # noqa: S608 - see above
+        self._in_postgresql = Prepared(text(statement))
 
     def write(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
         """Write all rows, in their order."""
         if connection.dialect.name == "sqlite":
             self.write_in_sqlite(connection, rows)
         else:
-            connection.execute(self._in_postgresql, {"rows": _COMPACT.encode(rows)})
+            self._in_postgresql.change(connection, {"rows": _COMPACT.encode(rows)})
 
     def write_in_sqlite(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
         """Write all rows, in their order, and return the id of the last one."""
@@ -61,5 +62,5 @@ class ManyRows:
         for begin in range(0, len(rows), MOST_AT_ONCE):
             some = rows[begin : begin + MOST_AT_ONCE]
             values = tuple(chain.from_iterable(some))
-            last_id = connection.exec_driver_sql(self._in_sqlite[len(some) - 1], values).lastrowid
+            last_id = run(connection, self._in_sqlite[len(some) - 1], values).lastrowid
         return last_id
