@@ -14,6 +14,7 @@ from askonce.core.access import Asker
 from askonce.core.answers import Analysis, Answer, FinishReason
 from askonce.db.columns import UtcDateTime, stored_in_sqlite
 from askonce.db.many import ManyRows
+from askonce.db.prepared import Prepared
 from askonce.db.rows import AnswerRow
 
 ANSWER_COLUMNS = (
@@ -37,8 +38,9 @@ _SHARE_IN_SQLITE = ManyRows(
     dict.fromkeys(("tenant", "user_id", "answer_id", "cached", "created_at"), ""),
 )
 # The rows get their ids in the order of the sort, so the smallest id is the first one's.
-_SHARE_IN_POSTGRESQL = text(
-    """
+_SHARE_IN_POSTGRESQL = Prepared(
+    text(
+        """
     INSERT INTO analyses (tenant, user_id, answer_id, cached, created_at)
     SELECT tenant, user_id, answer_id, :cached, :at
     FROM unnest(CAST(:tenants AS varchar[]), CAST(:user_ids AS varchar[]),
@@ -47,7 +49,8 @@ _SHARE_IN_POSTGRESQL = text(
     ORDER BY place
     RETURNING id
     """
-).bindparams(_AT, _CACHED)
+    ).bindparams(_AT, _CACHED)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +119,4 @@ def _share(
         "user_ids": [asker.user_id for asker, _ in given],
         "answer_ids": [answer_id for _, answer_id in given],
     }
-    return sorted(connection.execute(_SHARE_IN_POSTGRESQL, facts).scalars())
+    return sorted(row[0] for row in _SHARE_IN_POSTGRESQL.rows(connection, facts))

@@ -7,7 +7,7 @@ and 90 µs where SQLite's driver takes 16, and PostgreSQL's 21. Types, dialects 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Dialect, Executable
 from sqlalchemy.exc import DBAPIError
@@ -21,8 +21,14 @@ _Values = Sequence[Any] | Mapping[str, Any]
 _row_class: Callable[..., Any] = namedtuple  # noqa: PYI024
 
 
-def run(connection: Connection, statement: str, values: _Values, *, is_asking: bool = False) -> Any:
-    """Run a statement in the driver's words; return its first row, or else its cursor.
+def run(
+    connection: Connection,
+    statement: str,
+    values: _Values,
+    *,
+    fetch: Literal["one", "all"] | None = None,
+) -> Any:
+    """Run a statement in the driver's words; return its first row, all rows, or else its cursor.
 
     Raises:
         DBAPIError: what the driver raised, as SQLAlchemy would have put it.
@@ -31,7 +37,9 @@ def run(connection: Connection, statement: str, values: _Values, *, is_asking: b
     cursor = connection.connection.cursor()
     try:
         cursor.execute(statement, values)
-        return cursor.fetchone() if is_asking else cursor
+        if fetch is None:
+            return cursor
+        return cursor.fetchone() if fetch == "one" else cursor.fetchall()
     except driver.Error as error:
         raise DBAPIError.instance(
             statement, None, error, driver.Error, hide_parameters=True, dialect=connection.dialect
@@ -48,7 +56,7 @@ class Prepared:
     def row(self, connection: Connection, facts: Mapping[str, object]) -> Any:
         """Run it, and return its first row, a named tuple, or None."""
         compiled = self._for(connection.dialect, facts)
-        found = run(connection, compiled.text, compiled.values(facts), is_asking=True)
+        found = run(connection, compiled.text, compiled.values(facts), fetch="one")
         return None if found is None else compiled.read(found)
 
     def one(self, connection: Connection, facts: Mapping[str, object]) -> Any:
@@ -57,6 +65,12 @@ class Prepared:
         if row is None:
             raise LookupError
         return row
+
+    def rows(self, connection: Connection, facts: Mapping[str, object]) -> list[Any]:
+        """Run it, and return all its rows as they are read."""
+        compiled = self._for(connection.dialect, facts)
+        found = run(connection, compiled.text, compiled.values(facts), fetch="all")
+        return [compiled.read(row) for row in found]
 
     def change(self, connection: Connection, facts: Mapping[str, object]) -> int:
         """Run it, and return how many rows it has changed."""
