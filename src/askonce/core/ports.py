@@ -30,6 +30,7 @@ from askonce.core.stores import Budgets, Messages, Preferences, RateLimits, Sess
 T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
+B_contra = TypeVar("B_contra", contravariant=True)
 
 
 class Provider(Protocol):
@@ -369,6 +370,14 @@ class Database(Protocol):
     def ping(self) -> None: ...
 
 
+class Told(Protocol[B_contra]):
+    """Who is told how something ended, once: a future, or what stands for one."""
+
+    def set_result(self, result: B_contra, /) -> None: ...
+
+    def set_exception(self, error: BaseException, /) -> None: ...
+
+
 class Ledger(Protocol):
     """The one writer of a process: commits everything that waits in one transaction."""
 
@@ -391,6 +400,11 @@ class Ledger(Protocol):
         It returns one result for each item, in their order. It runs before all other works of
         its batch, and may be run twice as they may.
         """
+
+    def tell_together(
+        self, told: Told[B], together: Callable[[Transaction, Sequence[A]], Sequence[B]], item: A
+    ) -> None:
+        """Do what `write_together` does, and tell somebody instead of resolving a future."""
 
 
 class Liveness(Protocol):

@@ -82,6 +82,10 @@ class RememberedAnswers:
             self._remember((said.id, said.answer.digest), row.tenant, said)
         return found
 
+    def characters(self) -> int:
+        """Return how many characters are held."""
+        return self._held
+
     def _remember(self, name: _Name, tenant: str, said: Said) -> None:
         with self._lock:
             if name[1] is None or name in self._said:
