@@ -11,15 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, select
 
 from askonce.core.caching import Accepted
 from askonce.db.giving import ANSWER_COLUMNS, Said
+from askonce.db.prepared import Prepared
 from askonce.db.rows import AnswerRow
 
 # A fingerprint is a SHA-256.
 _KEY_BYTES = 32
-_IN_SQLITE = text(
+_IN_SQLITE = Prepared(
     f"""
     WITH RECURSIVE wanted (place) AS (
       SELECT 0 UNION ALL SELECT place + 1 FROM wanted WHERE place + 1 < :size
@@ -30,7 +31,7 @@ _IN_SQLITE = text(
     JOIN answers ON answers.id = answer_id AND answers.fingerprint = flights.fingerprint
     """  # noqa: S608 - nothing of it comes from outside
 )
-_IN_POSTGRESQL = text(
+_IN_POSTGRESQL = Prepared(
     """
     SELECT place - 1, answers.id, digest, stored_at, expires_at
     FROM unnest(CAST(:keys AS bytea[])) WITH ORDINALITY AS wanted (fingerprint, place)
@@ -118,10 +119,10 @@ def _rows(
     if connection.dialect.name == "sqlite":
         facts = {"size": len(keys), "keys": b"".join(keys)}
         rows: list[tuple[int, int, str | None, str, str]] = json.loads(
-            connection.execute(_IN_SQLITE, facts).scalar_one()
+            _IN_SQLITE.one(connection, facts)[0]
         )
         return rows
-    return [tuple(row) for row in connection.execute(_IN_POSTGRESQL, {"keys": list(keys)})]
+    return _IN_POSTGRESQL.rows(connection, {"keys": list(keys)})
 
 
 def _moment(stored: datetime | str) -> datetime:

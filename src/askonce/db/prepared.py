@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy import Connection, Dialect, Executable, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.expression import ClauseElement
 from sqlalchemy.types import TypeEngine
@@ -22,7 +22,7 @@ _row_class: Callable[..., Any] = namedtuple  # noqa: PYI024
 
 
 def run(connection: Connection, statement: str, values: _Values, *, is_asking: bool = False) -> Any:
-    """Run a statement in the driver's words; return its first row, or else its cursor.
+    """Run a statement in the driver's words; return its rows, or else its cursor.
 
     Raises:
         DBAPIError: what the driver raised, as SQLAlchemy would have put it.
@@ -31,7 +31,7 @@ def run(connection: Connection, statement: str, values: _Values, *, is_asking: b
     cursor = connection.connection.cursor()
     try:
         cursor.execute(statement, values)
-        return cursor.fetchone() if is_asking else cursor
+        return cursor.fetchall() if is_asking else cursor
     except driver.Error as error:
         raise DBAPIError.instance(
             statement, None, error, driver.Error, hide_parameters=True, dialect=connection.dialect
@@ -41,15 +41,20 @@ def run(connection: Connection, statement: str, values: _Values, *, is_asking: b
 class Prepared:
     """A statement without lists of unknown length, always run with the same parameters."""
 
-    def __init__(self, statement: Executable) -> None:
-        self._statement = statement
+    def __init__(self, statement: Executable | str) -> None:
+        self._statement = text(statement) if isinstance(statement, str) else statement
         self._compiled: dict[str, _Compiled] = {}
 
-    def row(self, connection: Connection, facts: Mapping[str, object]) -> Any:
-        """Run it, and return its first row, a named tuple, or None."""
+    def rows(self, connection: Connection, facts: Mapping[str, object]) -> list[Any]:
+        """Run it, and return its rows: named tuples, where it was not given as a text."""
         compiled = self._for(connection.dialect, facts)
         found = run(connection, compiled.text, compiled.values(facts), is_asking=True)
-        return None if found is None else compiled.read(found)
+        return [compiled.read(row) for row in found]
+
+    def row(self, connection: Connection, facts: Mapping[str, object]) -> Any:
+        """Run it, and return its first row, or None."""
+        rows = self.rows(connection, facts)
+        return rows[0] if rows else None
 
     def one(self, connection: Connection, facts: Mapping[str, object]) -> Any:
         """Run what always gives a row, and return that."""
