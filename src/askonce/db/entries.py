@@ -125,7 +125,12 @@ def _rows(
         (written,) = _IN_SQLITE.one(connection, facts)
         rows: list[tuple[int, int, str | None, str, str]] = json.loads(written)
         return rows
-    return _IN_POSTGRESQL.rows(connection, {"keys": list(keys)})
+    return _IN_POSTGRESQL.rows(connection, {"keys": _array(keys)})
+
+
+def _array(keys: Sequence[bytes]) -> str:
+    """Return keys as PostgreSQL writes an array of them: the driver would take each on its own."""
+    return "{" + ",".join([f'"\\\\x{key.hex()}"' for key in keys]) + "}"
 
 
 def _moment(stored: datetime | str) -> datetime:
