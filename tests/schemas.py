@@ -88,6 +88,11 @@ _INSERTS: dict[str, list[str]] = {
         """INSERT INTO erasures (digest, tenant, era, erased_at)
            VALUES (:key, 'default', 1, :written)""",
     ],
+    "0011": [
+        """INSERT INTO console_sessions (digest, tenant, key_id, key_digest, user_id, created_at,
+             expires_at)
+           VALUES (:key, 'default', :id, :digest, 'ann', :written, :expires)""",
+    ],
 }
 
 

@@ -1,6 +1,7 @@
 """What is built is whole: both archives, and an installation that has nothing but the wheel."""
 
 import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -107,6 +108,10 @@ def test_the_wheel_serves(built: Built, servers: Servers, tmp_path: Path) -> Non
     assert analyze(server, "hello").status == 200
     assert get(server, "/docs").status == 200
     assert get(server, "/docs/static/swagger-ui.css").status == 200
+    page = get(server, "/").body.decode()
+    loaded = re.findall(r'(?:src|href)="(/console/static/[^"]+)"', page)
+    assert len(loaded) >= 5
+    assert all(get(server, path).status == 200 for path in loaded)
     assert where.stdout.startswith(str(built.askonce.parents[1]))
     spec = tmp_path / "spec.toml"
     spec.write_text(

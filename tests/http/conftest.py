@@ -16,7 +16,7 @@ from tests.fakes.provider import FakeProvider
 class Service:
     """A running application; `client` talks to it as any HTTP client would."""
 
-    def __init__(self, database_url: str, provider: FakeProvider, **changes: Any) -> None:
+    def __init__(self, database_url: str, provider: FakeProvider, /, **changes: Any) -> None:
         chosen: dict[str, Any] = {"provider": "claude", "max_tries": 1} | changes
         settings = Settings(_env_file=None, database_url=database_url, **chosen)
         self.openai, self.local = FakeProvider("openai"), FakeProvider("local")

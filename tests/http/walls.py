@@ -13,6 +13,7 @@ from starlette.routing import Route
 from askonce.core.access import Role
 from askonce.core.clock import SystemClock
 from askonce.db.database import SqlDatabase
+from askonce.http.console.files import paths as console_files
 from askonce.services.keys import Keys
 from tests.fakes.provider import FakeProvider
 from tests.http.conftest import Service
@@ -45,6 +46,8 @@ class Reach(Enum):
     # The path has the id of something of Alice's: to others it looks absent.
     BY_ID = auto()
     ADMINS = auto()
+    # A page of the console: no key that a header brings opens it (test_console_walls.py).
+    COOKIES = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,7 @@ class Row:
     def _status(self, who: Who) -> int:
         if who in _LET_IN[self.reach]:
             return self.ok
-        if who in _NO_KEY:
+        if who in _NO_KEY or self.reach is Reach.COOKIES:
             return 401
         if who is Who.STRANGER:
             return self.stranger if self.reach in (Reach.OF_USER, Reach.ADMINS) else 404
@@ -84,6 +87,7 @@ _LET_IN = {
     Reach.OF_USER: {Who.ALICE, Who.SERVICE, Who.ADMIN},
     Reach.BY_ID: {Who.ALICE, Who.SERVICE, Who.ADMIN},
     Reach.ADMINS: {Who.ADMIN},
+    Reach.COOKIES: set(),
 }
 
 # Every route of the application has a row here; a new one gets one, and is thereby tested.
@@ -116,6 +120,26 @@ MATRIX: dict[str, Row] = {
     "GET /docs/static/favicon.png": Row(reach=Reach.PUBLIC),
     "GET /docs/static/swagger-ui-bundle.js": Row(reach=Reach.PUBLIC),
     "GET /docs/static/swagger-ui.css": Row(reach=Reach.PUBLIC),
+    "GET /": Row(reach=Reach.COOKIES),
+    "GET /console/sign-in": Row(reach=Reach.PUBLIC),
+    # Whoever sends no form of ours.
+    "POST /console/sign-in": Row(reach=Reach.PUBLIC, ok=403),
+    "POST /console/sign-out": Row(reach=Reach.COOKIES),
+    "POST /console/ask": Row(reach=Reach.COOKIES),
+    "GET /console/conversations": Row(reach=Reach.COOKIES),
+    "POST /console/conversations": Row(reach=Reach.COOKIES),
+    "GET /console/conversations/{id}": Row(reach=Reach.COOKIES),
+    "POST /console/conversations/{id}/rename": Row(reach=Reach.COOKIES),
+    "POST /console/conversations/{id}/delete": Row(reach=Reach.COOKIES),
+    "POST /console/conversations/{id}/messages": Row(reach=Reach.COOKIES),
+    "GET /console/history": Row(reach=Reach.COOKIES),
+    "GET /console/history/export": Row(reach=Reach.COOKIES),
+    "POST /console/history/{id}/delete": Row(reach=Reach.COOKIES),
+    "GET /console/usage": Row(reach=Reach.COOKIES),
+    "GET /console/live": Row(reach=Reach.COOKIES),
+    "GET /console/live/levels": Row(reach=Reach.COOKIES),
+    "GET /console/audit": Row(reach=Reach.COOKIES),
+    **{f"GET {path}": Row(reach=Reach.PUBLIC) for path in console_files()},
 }
 
 

@@ -34,6 +34,7 @@ from tests.serving import PATIENCE_SECONDS
 OURS = {
     "answers",
     "api_keys",
+    "console_sessions",
     "analyses",
     "flights",
     "attempts",

@@ -23,6 +23,10 @@ class ForbiddenError(AskonceError):
     """The key is good, but not for this user or this operation."""
 
 
+class ForeignFormError(AskonceError):
+    """A form was sent by a page that is not the console's, or is one no longer."""
+
+
 class NotFoundError(AskonceError):
     """It does not exist, or is not the caller's: the two are never told apart."""
 

@@ -35,6 +35,8 @@ class Action(StrEnum):
     KEYS_CREATE = "keys.create"
     KEYS_REVOKE = "keys.revoke"
     KEYS_ROTATE = "keys.rotate"
+    CONSOLE_SIGN_IN = "console.sign_in"
+    CONSOLE_SIGN_OUT = "console.sign_out"
     BUDGETS_SET = "budgets.set"
     BUDGETS_REMOVE = "budgets.remove"
     PRUNE = "prune"

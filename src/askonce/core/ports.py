@@ -25,6 +25,7 @@ from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
 from askonce.core.requests import Request
 from askonce.core.retention import Gone, Kind, Look
+from askonce.core.sign_ins import SignIns
 from askonce.core.stores import Budgets, Messages, Preferences, RateLimits, Sessions
 
 T = TypeVar("T")
@@ -353,6 +354,8 @@ class Transaction(Protocol):
     def rate_limits(self) -> RateLimits: ...
     @property
     def keys(self) -> Keys: ...
+    @property
+    def sign_ins(self) -> SignIns: ...
     def prunable(self, kind: Kind) -> Prunable: ...
     def book(self, event: Event) -> None:
         """Have an event written with all that the transaction does, or not at all."""

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     RATE_LIMITS = "rate limits"
     RESERVATIONS = "reservations"
     ERASURES = "erasures"
+    SIGN_INS = "console sign-ins"
 
     @property
     def is_in_order_of_age(self) -> bool:
@@ -48,7 +49,7 @@ class Limits:
     def before(self, kind: Kind) -> datetime | None:
         """Return before when a row of this kind is old; None: never."""
         match kind:
-            case Kind.ENTRIES | Kind.RATE_LIMITS:
+            case Kind.ENTRIES | Kind.RATE_LIMITS | Kind.SIGN_INS:
                 return self.now - SPARE
             case Kind.RESERVATIONS:
                 return self.now - CORRECTED_FOR

@@ -49,6 +49,7 @@ from askonce.db.pruning_money import SqlOldRateLimits, SqlOldReservations
 from askonce.db.rate_limits import SqlRateLimits
 from askonce.db.seals import SqlSeals
 from askonce.db.sessions import SqlSessions
+from askonce.db.sign_ins import SqlOldSignIns, SqlSignIns
 from askonce.db.usage import SqlUsage
 
 BUSY_SECONDS = 5
@@ -65,6 +66,7 @@ _PRUNABLE: dict[Kind, Callable[[Connection], Prunable]] = {
     Kind.RATE_LIMITS: SqlOldRateLimits,
     Kind.RESERVATIONS: SqlOldReservations,
     Kind.ERASURES: SqlOldErasures,
+    Kind.SIGN_INS: SqlOldSignIns,
 }
 
 
@@ -149,6 +151,10 @@ class SqlTransaction:
     @property
     def keys(self) -> SqlKeys:
         return SqlKeys(self.connection)
+
+    @property
+    def sign_ins(self) -> SqlSignIns:
+        return SqlSignIns(self.connection)
 
     def prunable(self, kind: Kind) -> Prunable:
         """Return the rows of a kind that grow old."""

@@ -32,6 +32,7 @@ from askonce.db.rows import (
     MessageRow,
     SessionRow,
 )
+from askonce.db.sign_in_rows import SignInRow
 from askonce.db.unused import IS_UNUSED, hold, remove_unused
 
 _NO_QUESTION = bytes(32)
@@ -74,6 +75,9 @@ _REMOVE_ANALYSES = (
 )
 _REMOVE_KEYS = delete(IdempotencyRow).where(
     IdempotencyRow.tenant == _USER["tenant"], IdempotencyRow.user_id == _USER["user_id"]
+)
+_REMOVE_SIGN_INS = delete(SignInRow).where(
+    SignInRow.tenant == _USER["tenant"], SignInRow.user_id == _USER["user_id"]
 )
 _REMOVE_USAGE = delete(UsageRow).where(
     UsageRow.tenant == _USER["tenant"], UsageRow.user_id == _USER["user_id"]
@@ -121,6 +125,7 @@ class Erasing:
         """Delete everything, and return what that was."""
         self._merge_words(at_parts=0)
         self._sessions()
+        self._gone["sign_ins"] = self._count(_REMOVE_SIGN_INS, self._user)
         self._gone["idempotency_keys"] = self._count(_REMOVE_KEYS, self._user)
         self._gone["analyses"] = self._uses(_REMOVE_ANALYSES, self._user)
         self._merge_words(at_parts=_USUAL_PARTS)
@@ -194,4 +199,5 @@ KINDS = (
     "preferences",
     "idempotency_keys",
     "usage_days",
+    "sign_ins",
 )

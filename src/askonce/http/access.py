@@ -76,11 +76,12 @@ def guard(
     authentication: Authentication,
     *,
     files: Collection[str],
+    visited: Collection[Callable[..., Any]] = (),
     counting: Counting | None = None,
 ) -> None:
     """Have callers authenticated and counted, and say so in OpenAPI.
 
-    `files` are paths that need no key.
+    `files` are paths that need no key; `visited` are the dependencies of the console's pages.
 
     Raises:
         TypeError: a route does not say who may call it.
@@ -92,7 +93,7 @@ def guard(
         if declared in _KEYED and isinstance(route, APIRoute):
             route.responses = {**problems(401, 403, 429), **route.responses}
             _document(route)
-        elif declared is not anybody and getattr(route, "path", None) not in files:
+        elif declared not in (anybody, *visited) and getattr(route, "path", None) not in files:
             raise TypeError(f"{route!r} does not say who may call it: see {__name__}")
     _add_schemes(app)
 

@@ -1,9 +1,9 @@
 """Puts the routes together."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -26,6 +26,9 @@ from askonce.http import (
 from askonce.http.access import guard
 from askonce.http.asking import Asking
 from askonce.http.authentication import Authentication
+from askonce.http.console.files import paths as console_files
+from askonce.http.console.site import ConsoleParts, add_console
+from askonce.http.console.visitors import DEPENDENCIES
 from askonce.http.counting import Counting
 from askonce.http.docs import add_docs, paths
 from askonce.http.fast_lane import FastLane
@@ -40,6 +43,7 @@ from askonce.services.erasure import Erasure
 from askonce.services.exports import Exports
 from askonce.services.health import Health
 from askonce.services.preferences import Preferences
+from askonce.services.sign_ins import SignInService
 from askonce.services.summaries import Summaries
 from askonce.services.turns import Turns
 from askonce.telemetry.meters import Meters
@@ -62,6 +66,7 @@ class Parts:
     """What the routes need. `start` and `stop` may take their time; they get a thread."""
 
     access: Access
+    sign_ins: SignInService
     ask_once: AskOnce
     analyses: Analyses
     conversations: Conversations
@@ -77,6 +82,7 @@ class Parts:
     clock: Clock
     provider: str
     model: str
+    models: Mapping[str, str]
     is_limited: bool
     door: Door
     new_id: Callable[[], str]
@@ -112,9 +118,16 @@ def create(parts: Parts) -> Application:
     )
     metrics.add_routes(app, parts.metrics)
     add_docs(app)
+    add_console(app, _console(parts), asking)
     authentication = Authentication(parts.access)
     counting = Counting(asking) if parts.is_limited else None
-    guard(app, authentication, files=[*paths(), str(app.openapi_url)], counting=counting)
+    guard(
+        app,
+        authentication,
+        files=[*paths(), *console_files(), str(app.openapi_url)],
+        visited=DEPENDENCIES,
+        counting=counting,
+    )
     edge = RequestEdge(app, new_id=parts.new_id, door=parts.door, meters=parts.meters)
     return FastLane(
         edge,
@@ -123,6 +136,11 @@ def create(parts: Parts) -> Application:
         preferences=parts.preferences,
         asking=asking,
     )
+
+
+def _console(parts: Parts) -> ConsoleParts:
+    shared = (field.name for field in fields(ConsoleParts))
+    return ConsoleParts(**{name: getattr(parts, name) for name in shared})
 
 
 def _lifespan(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

@@ -22,6 +22,7 @@ from askonce.telemetry import requests, traces
 T = TypeVar("T")
 
 ANALYZE = "/analyze/{user_id}"
+CONSOLE_ASK = "/console/ask"
 # Longer than the database itself waits for locks and statements.
 _LOOK_UP_SECONDS = 15.0
 

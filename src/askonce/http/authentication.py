@@ -58,11 +58,12 @@ def _key(headers: Headers) -> bytes | None:
 
 def _is_for_loopback(headers: Headers) -> bool:
     hosts = [value for name, value in headers if name == b"host"]
-    return len(hosts) == 1 and _is_loopback_name(hosts[0])
+    return len(hosts) == 1 and is_loopback_name(hosts[0])
 
 
 @lru_cache(maxsize=64)
-def _is_loopback_name(host: bytes) -> bool:
+def is_loopback_name(host: bytes) -> bool:
+    """Return whether a Host header names this machine itself."""
     match = _HOST.fullmatch(host.decode("latin-1"))
     if match is None:
         return False

@@ -5,7 +5,10 @@ from fastapi import Request
 from askonce.core.access import Caller
 from askonce.core.errors import RateLimitedError
 from askonce.core.requests import counted_for
-from askonce.http.asking import ANALYZE, Asking
+from askonce.http.asking import ANALYZE, CONSOLE_ASK, Asking
+
+# These are counted together with their look-up.
+_COUNTED_LATER = frozenset({ANALYZE, CONSOLE_ASK})
 
 
 class Counting:
@@ -24,8 +27,7 @@ class Counting:
         Raises:
             RateLimitedError: the key or the user asks too often.
         """
-        if request.scope["route"].path == ANALYZE:
-            # It is counted together with its look-up.
+        if request.scope["route"].path in _COUNTED_LATER:
             return
         user_id = request.path_params.get("user_id", caller.user_id)
         recalled = await self._asking.visited(counted_for(caller.tenant, caller.key_id, user_id))

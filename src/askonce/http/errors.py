@@ -21,6 +21,7 @@ from askonce.core.errors import (
     ErasedError,
     FieldError,
     ForbiddenError,
+    ForeignFormError,
     IdempotencyMismatchError,
     InputTooLongError,
     InvalidAnswerError,
@@ -77,6 +78,13 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ),
     ForbiddenError: Problem(
         403, "forbidden", "Forbidden", "Your key is good, but not for this user or this operation."
+    ),
+    ForeignFormError: Problem(
+        403,
+        "forbidden",
+        "This form is not to be trusted",
+        "It was not sent by a page of this console under the address that it has now, or the page"
+        " is too old. Open it anew. (A proxy must pass the Host header on as it came.)",
     ),
     NotFoundError: Problem(404, "not-found", "Not found", "It does not exist, or is not yours."),
     ConflictError: Problem(

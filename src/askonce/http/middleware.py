@@ -21,12 +21,12 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 # Unless the route says something else.
 _ELSE = (
     (b"cache-control", b"private, no-store"),
+    (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 

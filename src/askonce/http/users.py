@@ -46,6 +46,7 @@ class DeletedOut(BaseModel):
     preferences: int = Field(examples=[1])
     idempotency_keys: int = Field(examples=[12])
     usage_days: int = Field(description="Of the daily sums, one for each model", examples=[31])
+    sign_ins: int = Field(description="Browsers that were signed in to the console", examples=[1])
     spooled_answers: int = Field(
         description="Paid answers that waited in files of this host", examples=[0]
     )

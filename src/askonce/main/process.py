@@ -50,6 +50,7 @@ from askonce.services.preferences import Preferences
 from askonce.services.rate_limits import RateLimits
 from askonce.services.recovery import Recovery
 from askonce.services.sealing import Sealer, Sealing
+from askonce.services.sign_ins import SignInService
 from askonce.services.summaries import Summaries
 from askonce.services.sweep import Sweep
 from askonce.services.talks import Talks
@@ -258,6 +259,13 @@ class Process:
         )
         self.parts = http.Parts(
             access=self.access,
+            sign_ins=SignInService(
+                access=self.access,
+                database=self.database,
+                ledger=self.ledger,
+                clock=clock,
+                new_token=partial(secrets.token_urlsafe, 32),
+            ),
             ask_once=ask_once,
             analyses=Analyses(
                 database=self.database,
@@ -309,6 +317,7 @@ class Process:
             clock=clock,
             provider=self._default,
             model=models[self._default],
+            models=models,
             is_limited=bool(settings.rate_limit),
             door=self.door,
             new_id=request_ids(),

@@ -87,11 +87,15 @@ class Access:
             UnauthenticatedError: the key is not good, or one is needed.
             DatabaseUnavailableError: it is not known any more which keys are good.
         """
-        if self._failures >= _MOST_FAILURES:
-            raise DatabaseUnavailableError
         if key is None and self.is_keyless:
+            self._check_refreshed()
             return Caller(request_id=request_id)
-        held = None if key is None else self._known(digest_of(key))
+        return self.caller_of(None if key is None else digest_of(key), request_id)
+
+    def caller_of(self, digest: bytes | None, request_id: str) -> Caller:
+        """Return who is known by the digest of a key; raises as `caller`."""
+        self._check_refreshed()
+        held = None if digest is None else self._known(digest)
         if held is None:
             raise UnauthenticatedError
         return Caller(
@@ -101,6 +105,10 @@ class Access:
             key_id=held.key_id,
             request_id=request_id,
         )
+
+    def _check_refreshed(self) -> None:
+        if self._failures >= _MOST_FAILURES:
+            raise DatabaseUnavailableError
 
     def _known(self, digest: bytes) -> _Held | None:
         held = self._held.get(digest)

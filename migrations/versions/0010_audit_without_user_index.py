@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision = "0011"
+revision = "0010"
 down_revision = "0008"
 
 INDEX = "ix_audit_events_tenant_user_id_id"
