@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from askonce.db.prepared import Prepared, run
 
@@ -47,16 +47,29 @@ class ManyRows:
         chosen = ", ".join((*read, *(one["postgresql"] for one in fixed.values())))
         rows = "jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY AS every (one, place)"
         statement = f"{into} SELECT {chosen} FROM {rows} ORDER BY place {ending}"  # noqa: S608 - see above
-        self._in_postgresql = Prepared(statement)
+        self._in_postgresql = Prepared(text(statement))
+        self._with_ids = Prepared(text(f"{statement} RETURNING id"))
 
     def write(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
         """Write all rows, in their order."""
         if connection.dialect.name == "sqlite":
-            self.write_in_sqlite(connection, rows)
+            self._write_in_sqlite(connection, rows)
         else:
             self._in_postgresql.change(connection, {"rows": _COMPACT.encode(rows)})
 
-    def write_in_sqlite(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
+    def write_with_ids(
+        self, connection: Connection, rows: Sequence[Sequence[Any]]
+    ) -> Sequence[int]:
+        """Write all rows, and return their ids, which ascend in the order of the rows."""
+        if connection.dialect.name == "sqlite":
+            # Nobody else writes meanwhile, so the ids count up without a gap.
+            last_id = self._write_in_sqlite(connection, rows)
+            return range(last_id + 1 - len(rows), last_id + 1)
+        # The rows get their ids in the order of the sort, so the smallest one is the first one's.
+        given = self._with_ids.rows(connection, {"rows": _COMPACT.encode(rows)})
+        return sorted(row[0] for row in given)
+
+    def _write_in_sqlite(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
         """Write all rows, in their order, and return the id of the last one."""
         last_id = 0
         for begin in range(0, len(rows), MOST_AT_ONCE):
