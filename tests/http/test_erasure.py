@@ -23,6 +23,7 @@ NOTHING = {
     "preferences": 0,
     "idempotency_keys": 0,
     "usage_days": 0,
+    "batch_lines": 0,
     "spooled_answers": 0,
 }
 SAID = "Zwiebelmaier has a cough"
@@ -83,6 +84,7 @@ def test_everything_about_a_user_goes_and_the_receipt_counts_it(service: Service
         "preferences": 1,
         "idempotency_keys": 1,
         "usage_days": 1,
+        "batch_lines": 0,
         "spooled_answers": 0,
     }
     assert receipt["anonymised"] == {"calls": 3}
