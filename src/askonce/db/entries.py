@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, select
 
 from askonce.core.caching import Accepted
 from askonce.db.giving import ANSWER_COLUMNS, Said
@@ -21,8 +21,7 @@ from askonce.db.rows import AnswerRow
 # A fingerprint is a SHA-256.
 _KEY_BYTES = 32
 _IN_SQLITE = Prepared(
-    text(
-        f"""
+    f"""
     WITH RECURSIVE wanted (place) AS (
       SELECT 0 UNION ALL SELECT place + 1 FROM wanted WHERE place + 1 < :size
     )
@@ -31,18 +30,15 @@ _IN_SQLITE = Prepared(
     JOIN flights ON flights.fingerprint = substr(:keys, place * {_KEY_BYTES} + 1, {_KEY_BYTES})
     JOIN answers ON answers.id = answer_id AND answers.fingerprint = flights.fingerprint
     """  # noqa: S608 - nothing of it comes from outside
-    )
 )
 _IN_POSTGRESQL = Prepared(
-    text(
-        """
+    """
     SELECT place - 1, answers.id, digest, stored_at, expires_at
     FROM unnest(CAST(:keys AS bytea[])) WITH ORDINALITY AS wanted (fingerprint, place)
     JOIN flights USING (fingerprint)
     JOIN answers ON answers.id = answer_id AND answers.fingerprint = flights.fingerprint
     FOR KEY SHARE OF answers
     """
-    )
 )
 _SAID = select(AnswerRow.tenant, *ANSWER_COLUMNS).where(
     AnswerRow.id.in_(bindparam("answer_ids", expanding=True))
@@ -122,8 +118,9 @@ def _rows(
 ) -> Sequence[tuple[int, int, str | None, datetime | str, datetime | str]]:
     if connection.dialect.name == "sqlite":
         facts = {"size": len(keys), "keys": b"".join(keys)}
-        (written,) = _IN_SQLITE.one(connection, facts)
-        rows: list[tuple[int, int, str | None, str, str]] = json.loads(written)
+        rows: list[tuple[int, int, str | None, str, str]] = json.loads(
+            _IN_SQLITE.one(connection, facts)[0]
+        )
         return rows
     return _IN_POSTGRESQL.rows(connection, {"keys": _array(keys)})
 

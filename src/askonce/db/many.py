@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from askonce.db.prepared import Prepared, run
 
@@ -47,8 +47,8 @@ class ManyRows:
         chosen = ", ".join((*read, *(one["postgresql"] for one in fixed.values())))
         rows = "jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY AS every (one, place)"
         statement = f"{into} SELECT {chosen} FROM {rows} ORDER BY place {ending}"  # noqa: S608 - see above
-        self._in_postgresql = Prepared(text(statement))
-        self._with_ids = Prepared(text(f"{statement} RETURNING id"))
+        self._in_postgresql = Prepared(statement)
+        self._with_ids = Prepared(f"{statement} RETURNING id")
 
     def write(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
         """Write all rows, in their order."""

@@ -7,9 +7,9 @@ and 90 µs where SQLite's driver takes 16, and PostgreSQL's 21. Types, dialects 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy import Connection, Dialect, Executable, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.expression import ClauseElement
 from sqlalchemy.types import TypeEngine
@@ -21,14 +21,8 @@ _Values = Sequence[Any] | Mapping[str, Any]
 _row_class: Callable[..., Any] = namedtuple  # noqa: PYI024
 
 
-def run(
-    connection: Connection,
-    statement: str,
-    values: _Values,
-    *,
-    fetch: Literal["one", "all"] | None = None,
-) -> Any:
-    """Run a statement in the driver's words; return its first row, all rows, or else its cursor.
+def run(connection: Connection, statement: str, values: _Values, *, is_asking: bool = False) -> Any:
+    """Run a statement in the driver's words; return its rows, or else its cursor.
 
     Raises:
         DBAPIError: what the driver raised, as SQLAlchemy would have put it.
@@ -37,9 +31,7 @@ def run(
     cursor = connection.connection.cursor()
     try:
         cursor.execute(statement, values)
-        if fetch is None:
-            return cursor
-        return cursor.fetchone() if fetch == "one" else cursor.fetchall()
+        return cursor.fetchall() if is_asking else cursor
     except driver.Error as error:
         raise DBAPIError.instance(
             statement, None, error, driver.Error, hide_parameters=True, dialect=connection.dialect
@@ -49,15 +41,20 @@ def run(
 class Prepared:
     """A statement without lists of unknown length, always run with the same parameters."""
 
-    def __init__(self, statement: Executable) -> None:
-        self._statement = statement
+    def __init__(self, statement: Executable | str) -> None:
+        self._statement = text(statement) if isinstance(statement, str) else statement
         self._compiled: dict[str, _Compiled] = {}
 
-    def row(self, connection: Connection, facts: Mapping[str, object]) -> Any:
-        """Run it, and return its first row, a named tuple, or None."""
+    def rows(self, connection: Connection, facts: Mapping[str, object]) -> list[Any]:
+        """Run it, and return its rows: named tuples, where it was not given as a text."""
         compiled = self._for(connection.dialect, facts)
-        found = run(connection, compiled.text, compiled.values(facts), fetch="one")
-        return None if found is None else compiled.read(found)
+        found = run(connection, compiled.text, compiled.values(facts), is_asking=True)
+        return [compiled.read(row) for row in found]
+
+    def row(self, connection: Connection, facts: Mapping[str, object]) -> Any:
+        """Run it, and return its first row, or None."""
+        rows = self.rows(connection, facts)
+        return rows[0] if rows else None
 
     def one(self, connection: Connection, facts: Mapping[str, object]) -> Any:
         """Run what always gives a row, and return that."""
@@ -65,12 +62,6 @@ class Prepared:
         if row is None:
             raise LookupError
         return row
-
-    def rows(self, connection: Connection, facts: Mapping[str, object]) -> list[Any]:
-        """Run it, and return all its rows as they are read."""
-        compiled = self._for(connection.dialect, facts)
-        found = run(connection, compiled.text, compiled.values(facts), fetch="all")
-        return [compiled.read(row) for row in found]
 
     def change(self, connection: Connection, facts: Mapping[str, object]) -> int:
         """Run it, and return how many rows it has changed."""
