@@ -88,6 +88,17 @@ _INSERTS: dict[str, list[str]] = {
         """INSERT INTO erasures (digest, tenant, era, erased_at)
            VALUES (:key, 'default', 1, :written)""",
     ],
+    "0009": [
+        """INSERT INTO provider_batches (id, tenant, run, token, provider, model, state, owner,
+             remote_id, lines, size, created_at, sent_at)
+           VALUES (:id, 'default', 'r', 't', 'openai', 'm', 'sent', 'gone', :user, 1, 90, :written,
+             :written)""",
+        """INSERT INTO provider_batch_lines (id, tenant, user_id, era, run, number, digest,
+             fingerprint, state, batch_id, leader_id, attempt_id, analysis_id, epoch, question,
+             failure)
+           VALUES (:id, 'default', 'ann', 0, 'r', :id, 'd', :key, 'waiting', :id, NULL, :id, NULL,
+             1, '{"text": "What is a cache?"}', NULL)""",
+    ],
     "0011": [
         """INSERT INTO console_sessions (digest, tenant, key_id, key_digest, user_id, created_at,
              expires_at)

@@ -30,6 +30,7 @@ class Server:
         folder.mkdir(parents=True)
         self._port_keeper = reserved_port()
         self.port = number_of(self._port_keeper)
+        self.database_url = environment.get("ASKONCE_DATABASE_URL", "")
         self._log = folder / "stderr"
         self._process = _begun(
             command, {**environment, "ASKONCE_PORT": str(self.port)}, folder, self._log

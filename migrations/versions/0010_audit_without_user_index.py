@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0010"
-down_revision = "0008"
+down_revision = "0009"
 
 INDEX = "ix_audit_events_tenant_user_id_id"
 

@@ -24,6 +24,7 @@ NOTHING = {
     "idempotency_keys": 0,
     "usage_days": 0,
     "sign_ins": 0,
+    "batch_lines": 0,
     "spooled_answers": 0,
 }
 SAID = "Zwiebelmaier has a cough"
@@ -85,6 +86,7 @@ def test_everything_about_a_user_goes_and_the_receipt_counts_it(service: Service
         "idempotency_keys": 1,
         "usage_days": 1,
         "sign_ins": 0,
+        "batch_lines": 0,
         "spooled_answers": 0,
     }
     assert receipt["anonymised"] == {"calls": 3}

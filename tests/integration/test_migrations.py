@@ -42,6 +42,8 @@ OURS = {
     "sessions",
     "messages",
     "preferences",
+    "provider_batch_lines",
+    "provider_batches",
     "revisions",
     "erasures",
     "audit_events",

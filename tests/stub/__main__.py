@@ -39,6 +39,11 @@ A line is at most one mode and any options:
     say=…                   the same, as JSON where a reply in a conversation is asked for
     NAME=VALUE              any other: a response header, `_` for a blank (retry-after=2)
 
+It also takes batches (`/v1/messages/batches`, `/v1/files` and `/v1/batches`) and answers them when
+it is told so (`POST /_finish_batches`); see `tests/stub/batches.py`. A request to these endpoints
+uses up a line of the script: an error status, `reset` before it counts, `lost` after it has,
+`held=start` and `held=end`.
+
 `GET /_calls` tells what was asked (`calls`, `running`, `max_running`), `POST /_reset` forgets all
 and lets all go.
 """

@@ -59,6 +59,7 @@ class Script:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._may_go_on = asyncio.Event()
+        self.held = 0
         self.forget()
 
     def forget(self) -> None:
@@ -72,7 +73,11 @@ class Script:
         self._may_go_on.set()
 
     async def wait_until_let_go(self) -> None:
-        await self._may_go_on.wait()
+        self.held += 1
+        try:
+            await self._may_go_on.wait()
+        finally:
+            self.held -= 1
 
     def add(self, lines: list[str]) -> None:
         with self._lock:
@@ -90,3 +95,8 @@ class Script:
             if wanted.times is not None and self._seen[text] > wanted.times:
                 return Behaviour()
             return wanted
+
+    def in_words_of(self, text: str) -> Behaviour:
+        """Return what a question itself says, whatever the script does."""
+        in_text = _IN_TEXT.search(text)
+        return Behaviour() if in_text is None else Behaviour.of(in_text[1])

@@ -56,6 +56,19 @@ class StubProvider:
         """Let all calls go on that are held, and hold none from now on."""
         self._send("POST", "/_let_go", None)
 
+    def finish_batches(self) -> None:
+        """Let the vendors work on all batches that were sent."""
+        self._send("POST", "/_finish_batches", None)
+
+    def is_held(self) -> bool:
+        """Return whether something waits to be let go."""
+        return bool(self._send("GET", "/_held", None))
+
+    def batches(self) -> list[list[dict[str, Any]]]:
+        """Return the requests of each batch that was made since the last reset."""
+        batches: list[list[dict[str, Any]]] = self._send("GET", "/_batches", None)
+        return batches
+
     def reset(self) -> None:
         """Forget the script and all calls."""
         self._send("POST", "/_reset", None)

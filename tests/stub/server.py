@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from tests.stub.batches import Batches
 from tests.stub.behaviours import Behaviour, Script
 from tests.stub.journal import Journal
 from tests.stub.wire_formats import Anthropic, OpenAI, Said, Vendor, as_reply, default_text
@@ -37,6 +38,7 @@ class StubServer:
     def __init__(self) -> None:
         self.script = Script()
         self.journal = Journal()
+        self.batches = Batches()
 
     async def listen(self, port: int) -> asyncio.Server:
         """Begin to answer on a port of this machine (a free one for 0)."""
@@ -69,9 +71,11 @@ class Handler:
                 for name, _, value in (line.partition(":") for line in lines)
             }
             body = await self._reader.readexactly(int(headers.get("content-length", 0)))
-            await self._answer_to(first.rpartition(" ")[0], headers, json.loads(body or b"null"))
+            is_json = "multipart" not in headers.get("content-type", "")
+            parsed = json.loads(body or b"null") if is_json else None
+            await self._answer_to(first.rpartition(" ")[0], headers, parsed, body)
 
-    async def _answer_to(self, asked: str, headers: dict[str, str], body: Any) -> None:
+    async def _answer_to(self, asked: str, headers: dict[str, str], body: Any, raw: bytes) -> None:
         method, _, path = asked.partition(" ")
         if asked == "GET /_calls":
             await self._send_json(200, self._server.journal.read())
@@ -84,11 +88,52 @@ class Handler:
         elif asked == "POST /_reset":
             self._server.script.forget()
             self._server.journal.forget()
+            self._server.batches.forget()
             await self._send_json(200, {})
+        elif asked == "POST /_finish_batches":
+            self._server.batches.finish(self._answer_in_batch)
+            await self._send_json(200, {})
+        elif asked == "GET /_held":
+            await self._send_json(200, self._server.script.held)
+        elif asked == "GET /_batches":
+            made = self._server.batches.made.values()
+            await self._send_json(200, [one.requests for one in made])
         elif method == "POST" and path in VENDORS:
             await self._call(path, headers, body)
+        elif "batches" in path or path.startswith("/v1/files"):
+            await self._batch(method, path, body, raw)
         else:
             await self._send_json(404, {"error": {"type": "not_found_error", "message": "no"}})
+
+    async def _batch(self, method: str, path: str, body: Any, raw: bytes) -> None:
+        """Take part in the batch endpoints; of a script each request uses up a line."""
+        wanted = self._server.script.next_for("")
+        if wanted.held == "start":
+            await self._server.script.wait_until_let_go()
+        if wanted.mode == "reset":
+            self._reset()
+            return
+        if wanted.mode.isdigit():
+            await self._send_json(int(wanted.mode), {"error": {"type": "stub", "message": "no"}})
+            return
+        status, sent = self._server.batches.answer(method, path, body, raw)
+        if wanted.held == "end":
+            await self._server.script.wait_until_let_go()
+        if wanted.mode == "lost":
+            self._reset()
+            return
+        await self._send(status, _JSON, sent, {})
+
+    def _answer_in_batch(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        vendor = VENDORS[path]
+        call = self._server.journal.begin(f"{path}/batch", {}, body)
+        self._server.journal.end(call)
+        question = vendor.question(body)
+        wanted = self._server.script.in_words_of(question)
+        if wanted.mode.isdigit():
+            return int(wanted.mode), vendor.error(int(wanted.mode), "stub")
+        said = _said(vendor, body, question, wanted, call["number"])
+        return 200, vendor.whole(said, is_failing=wanted.mode == "failed")
 
     async def _call(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> None:
         vendor = VENDORS[path]

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from askonce import __version__
-from askonce.cli import audit, budgets, db, evaluate, keys, prune, serve, usage
+from askonce.cli import audit, batch, budgets, db, evaluate, keys, prune, serve, usage
 
 # Typer's own tracebacks print local variables, and those may hold keys and texts.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -28,6 +28,7 @@ def askonce(
 
 
 app.command("serve")(serve.serve)
+app.command("batch")(batch.batch)
 app.command("prune")(prune.prune)
 app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("usage")(usage.usage)

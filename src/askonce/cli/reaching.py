@@ -16,7 +16,7 @@ from askonce.core.access import DEFAULT_TENANT, TENANT_NAME, Operator
 from askonce.core.keys import RANDOM_BYTES, digest_of, text_of
 
 if TYPE_CHECKING:
-    from askonce.client import Client, ProblemError
+    from askonce.client import Client, Patience, ProblemError
     from askonce.config import Remote, Settings
 
 # What it takes to commit and send an answer that came right before its deadline.
@@ -30,13 +30,14 @@ def reached(
     *,
     tenant: str = DEFAULT_TENANT,
     is_verbose: bool = False,
+    patience: "Patience | None" = None,
 ) -> "Iterator[Client]":
     """Give a client of the service at a URL (or at `ASKONCE_URL`), else of one on the database.
 
     On the database the command is its operator: an admin of `tenant`, who needs no key. What the
     service refuses, and the caller does not catch, ends the command with one line; so does Ctrl-C,
     once the calls that are being paid for are finished and kept. `is_verbose` shows the log of the
-    service inside on standard error.
+    service inside on standard error; `patience` is the client's.
 
     Raises:
         typer.Exit: the command is over.
@@ -44,7 +45,10 @@ def reached(
     from askonce.client import ClientError, ProblemError
 
     try:
-        with told_in_one_line(), _client(url, key, tenant=tenant, is_verbose=is_verbose) as client:
+        with (
+            told_in_one_line(),
+            _client(url, key, tenant=tenant, is_verbose=is_verbose, patience=patience) as client,
+        ):
             yield client
     except ProblemError as problem:
         stop(told(problem), FAILED)
@@ -63,7 +67,12 @@ def told(problem: "ProblemError") -> str:
 
 
 def _client(
-    url: str | None, key: str | None, *, tenant: str, is_verbose: bool
+    url: str | None,
+    key: str | None,
+    *,
+    tenant: str,
+    is_verbose: bool,
+    patience: "Patience | None",
 ) -> "AbstractContextManager[Client]":
     from askonce.config import load_remote
 
@@ -71,20 +80,23 @@ def _client(
     if remote.url is None:
         if not TENANT_NAME.fullmatch(tenant):
             stop("--tenant: 1 to 64 characters of A-Z a-z 0-9 . _ @ : + -", WRONG_SETTING)
-        return _on_the_database(tenant, is_verbose=is_verbose)
+        return _on_the_database(tenant, is_verbose=is_verbose, patience=patience)
     if tenant != DEFAULT_TENANT:
         stop("--tenant: at a URL the key says which tenant is meant", WRONG_SETTING)
-    return _at(remote)
+    return _at(remote, patience)
 
 
-def _at(remote: "Remote") -> "Client":
+def _at(remote: "Remote", patience: "Patience | None") -> "Client":
     from askonce.client import Client
 
-    return Client(remote.url, None if remote.key is None else remote.key.get_secret_value())
+    key = None if remote.key is None else remote.key.get_secret_value()
+    return Client(remote.url, key, patience=patience)
 
 
 @contextmanager
-def _on_the_database(tenant: str, *, is_verbose: bool) -> "Iterator[Client]":
+def _on_the_database(
+    tenant: str, *, is_verbose: bool, patience: "Patience | None"
+) -> "Iterator[Client]":
     from askonce.cli.inside import served_inside
     from askonce.client import Client
     from askonce.config import load_settings
@@ -99,10 +111,12 @@ def _on_the_database(tenant: str, *, is_verbose: bool) -> "Iterator[Client]":
     # First of all, so that what is wrong with the database is told as what it is.
     migrate(settings)
     app, _ = assemble(settings, operator=operator)
-    patience = settings.deadline + settings.commit_patience + _GRACE_SECONDS
+    timeout = settings.deadline + settings.commit_patience + _GRACE_SECONDS
     with (
         served_inside(app, grace=settings.deadline + _GRACE_SECONDS) as socket,
-        Client("http://localhost", key, timeout=patience, socket=socket) as client,
+        Client(
+            "http://localhost", key, timeout=timeout, patience=patience, socket=socket
+        ) as client,
     ):
         yield client
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from askonce.core.answers import Analysis
 from askonce.core.conversations import Message, Session
 from askonce.core.preferences import Wishes
+from askonce.core.questions import Question
 from askonce.core.usage import Totals
 
 
@@ -39,6 +40,14 @@ class KnownKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchLine:
+    """A question of a user that a vendor has yet to answer in a batch."""
+
+    id: int
+    question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """A budget that was set for a user."""
 
@@ -58,7 +67,7 @@ class UsageDay:
 
 
 # What one line of an export is about. Of a user's preferences there are some, or none.
-Held = Analysis | Session | Message | Call | KnownKey | Limit | UsageDay | Wishes
+Held = Analysis | Session | Message | Call | KnownKey | BatchLine | Limit | UsageDay | Wishes
 
 
 class Exports(Protocol):
@@ -82,3 +91,5 @@ class Exports(Protocol):
     def calls(self, tenant: str, user_id: str, *, after: int) -> Sequence[Call]: ...
 
     def keys(self, tenant: str, user_id: str, *, after: bytes) -> Sequence[KnownKey]: ...
+
+    def batch_lines(self, tenant: str, user_id: str, *, after: int) -> Sequence[BatchLine]: ...

@@ -21,6 +21,7 @@ from askonce.core.exports import Exports
 from askonce.core.flights import Lease, Seen
 from askonce.core.idempotency import IdempotencyKey, Repeat
 from askonce.core.keys import Keys
+from askonce.core.provider_batches import ProviderBatches
 from askonce.core.purchases import Purchase
 from askonce.core.questions import Question
 from askonce.core.requests import Request
@@ -356,6 +357,8 @@ class Transaction(Protocol):
     def keys(self) -> Keys: ...
     @property
     def sign_ins(self) -> SignIns: ...
+    @property
+    def provider_batches(self) -> ProviderBatches: ...
     def prunable(self, kind: Kind) -> Prunable: ...
     def book(self, event: Event) -> None:
         """Have an event written with all that the transaction does, or not at all."""

@@ -38,6 +38,7 @@ from askonce.db.keys import SqlKeys
 from askonce.db.messages import SqlMessages
 from askonce.db.preferences import SqlPreferences
 from askonce.db.prepared import run
+from askonce.db.provider_batches import SqlProviderBatches
 from askonce.db.pruning import (
     SqlOldAnalyses,
     SqlOldAttempts,
@@ -155,6 +156,10 @@ class SqlTransaction:
     @property
     def sign_ins(self) -> SqlSignIns:
         return SqlSignIns(self.connection)
+
+    @property
+    def provider_batches(self) -> SqlProviderBatches:
+        return SqlProviderBatches(self.connection)
 
     def prunable(self, kind: Kind) -> Prunable:
         """Return the rows of a kind that grow old."""

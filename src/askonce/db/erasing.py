@@ -14,6 +14,7 @@ from sqlalchemy import (
     Executable,
     Update,
     bindparam,
+    case,
     delete,
     select,
     text,
@@ -21,7 +22,9 @@ from sqlalchemy import (
 )
 
 from askonce.core.erasure import Receipt
+from askonce.core.provider_batches import LineState
 from askonce.db.attempts import ANONYMOUS
+from askonce.db.batch_rows import BatchLineRow
 from askonce.db.book_rows import UsageRow
 from askonce.db.preferences import SqlPreferences
 from askonce.db.rows import (
@@ -104,6 +107,35 @@ _ANONYMISE = (
         user_id=ANONYMOUS, fingerprint=_NO_QUESTION, answer_id=None, key_id=None, request_id=None
     )
 )
+# What was sent cannot be called back. The line stays, so that the call that is made for it can be
+# settled, and those that follow it learn that there is nothing to follow.
+_BLANK_LINES = (
+    update(BatchLineRow)
+    .where(
+        BatchLineRow.id.in_(
+            select(BatchLineRow.id)
+            .where(BatchLineRow.tenant == _USER["tenant"], BatchLineRow.user_id == _USER["user_id"])
+            .order_by(BatchLineRow.id)
+            .limit(_PORTION)
+        )
+    )
+    .values(
+        user_id=ANONYMOUS,
+        era=None,
+        digest="",
+        fingerprint=_NO_QUESTION,
+        question=None,
+        analysis_id=None,
+        state=case(
+            (BatchLineRow.state == LineState.ANSWERED.value, LineState.FAILED.value),
+            else_=BatchLineRow.state,
+        ),
+        failure=case(
+            (BatchLineRow.state == LineState.ANSWERED.value, "deleted"),
+            else_=BatchLineRow.failure,
+        ),
+    )
+)
 
 
 class Erasing:
@@ -130,7 +162,8 @@ class Erasing:
         self._gone["analyses"] = self._uses(_REMOVE_ANALYSES, self._user)
         self._merge_words(at_parts=_USUAL_PARTS)
         self._gone["preferences"] = self._preferences()
-        calls = self._calls()
+        self._gone["batch_lines"] = self._repeated(_BLANK_LINES)
+        calls = self._repeated(_ANONYMISE)
         # Behind the calls: whoever just settles one books it for the user, and is waited for there.
         self._gone["usage_days"] = self._count(_REMOVE_USAGE, self._user)
         return Receipt(
@@ -180,11 +213,12 @@ class Erasing:
             return 0
         return int(preferences.remove(self._tenant, self._user_id))
 
-    def _calls(self) -> int:
-        anonymised = 0
-        while some := self._count(_ANONYMISE, self._user):
-            anonymised += some
-        return anonymised
+    def _repeated(self, change: Update) -> int:
+        """Change all rows of the user, a portion at a time, and return how many that were."""
+        changed = 0
+        while some := self._count(change, self._user):
+            changed += some
+        return changed
 
     def _count(self, statement: Delete | Update, facts: dict[str, Any]) -> int:
         done: Executable = statement
@@ -200,4 +234,5 @@ KINDS = (
     "idempotency_keys",
     "usage_days",
     "sign_ins",
+    "batch_lines",
 )

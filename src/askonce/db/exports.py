@@ -9,14 +9,16 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select
 from askonce.core.answers import Analysis
 from askonce.core.budgets import Kind
 from askonce.core.conversations import Message, Session
-from askonce.core.exports import Call, KnownKey, Limit, UsageDay
+from askonce.core.exports import BatchLine, Call, KnownKey, Limit, UsageDay
 from askonce.core.preferences import Wishes
 from askonce.core.usage import COUNTED, Totals
+from askonce.db.batch_rows import BatchLineRow
 from askonce.db.book_rows import UsageRow
 from askonce.db.history import ANALYSES, analysis_of
 from askonce.db.messages import SqlMessages
 from askonce.db.money_rows import BudgetRow
 from askonce.db.preferences import SqlPreferences
+from askonce.db.provider_batches import question_of
 from askonce.db.rows import (
     AnalysisRow,
     AnswerRow,
@@ -102,7 +104,18 @@ _KEYS = (
     .order_by(IdempotencyRow.scope)
     .limit(_ROWS)
 )
-
+_BATCH_LINES = (
+    select(BatchLineRow.id, BatchLineRow.question)
+    .where(
+        BatchLineRow.tenant == _TENANT,
+        BatchLineRow.user_id == _USER,
+        BatchLineRow.question.is_not(None),
+        BatchLineRow.id > _AFTER,
+    )
+    .order_by(BatchLineRow.id)
+    # A question may be as long as a text and its instructions.
+    .limit(10)
+)
 _BUDGETS = (
     select(BudgetRow.amount, BudgetRow.unit, BudgetRow.period)
     .where(BudgetRow.tenant == _TENANT, BudgetRow.kind == Kind.USER.value, BudgetRow.name == _USER)
@@ -178,6 +191,11 @@ class SqlExports:
         facts = {"of_tenant": tenant, "of_user": user_id, "after": after}
         rows = self._rows(_KEYS, facts)
         return [KnownKey(**row._mapping) for row in rows]  # noqa: SLF001 - public
+
+    def batch_lines(self, tenant: str, user_id: str, *, after: int) -> Sequence[BatchLine]:
+        facts = {"of_tenant": tenant, "of_user": user_id, "after": after}
+        rows = self._rows(_BATCH_LINES, facts)
+        return [BatchLine(id=row.id, question=question_of(row.question)) for row in rows]
 
     def _last_that_fits(
         self, statement: Select[*tuple[Any, ...]], facts: dict[str, Any]

@@ -17,7 +17,7 @@ from askonce.core.answers import Analysis
 from askonce.core.budgets import Unit
 from askonce.core.conversations import Message, Session
 from askonce.core.erasure import Receipt
-from askonce.core.exports import Call, Held, KnownKey, Limit, UsageDay
+from askonce.core.exports import BatchLine, Call, Held, KnownKey, Limit, UsageDay
 from askonce.core.preferences import Wishes
 from askonce.core.usage import COUNTED
 from askonce.http import shown
@@ -47,6 +47,10 @@ class DeletedOut(BaseModel):
     idempotency_keys: int = Field(examples=[12])
     usage_days: int = Field(description="Of the daily sums, one for each model", examples=[31])
     sign_ins: int = Field(description="Browsers that were signed in to the console", examples=[1])
+    batch_lines: int = Field(
+        description="Of `askonce batch --provider-batch`, as far as no record is written",
+        examples=[0],
+    )
     spooled_answers: int = Field(
         description="Paid answers that waited in files of this host", examples=[0]
     )
@@ -167,6 +171,8 @@ def _shown(held: Held) -> bytes:
             facts = _call(held)
         case KnownKey():
             facts = _key(held)
+        case BatchLine():
+            facts = _batch_line(held)
         case _:
             facts = asdict(held)
     return _line(_kind(held), facts)
@@ -181,6 +187,7 @@ _KINDS: dict[type, str] = {
     Limit: "budget",
     UsageDay: "usage",
     KnownKey: "idempotency_key",
+    BatchLine: "batch_line",
 }
 
 
@@ -234,4 +241,16 @@ def _key(key: KnownKey) -> dict[str, Any]:
         "session_id": key.session_id,
         "message_id": key.message_id,
         "created_at": moment(key.created_at),
+    }
+
+
+def _batch_line(line: BatchLine) -> dict[str, Any]:
+    question = line.question
+    return {
+        "text": question.text,
+        "provider": question.provider,
+        "model": question.model,
+        "instructions": question.instructions,
+        "output_schema": question.schema(),
+        "max_output_tokens": question.max_output_tokens,
     }

@@ -127,7 +127,7 @@ class Process:
         clock: Clock,
         operator: Operator | None = None,
     ) -> None:
-        owner = secrets.token_hex(16)
+        self.owner = owner = secrets.token_hex(16)
         self._migrate = migration(settings)
         self._is_for_one_command = operator is not None
         self.door = Door()

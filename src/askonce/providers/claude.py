@@ -101,12 +101,14 @@ class ClaudeProvider:
     def complete(self, question: Question, deadline: Deadline) -> Answer:
         limit = deadline.no_later_than(self._timeout)
         with (
-            _own_errors(deadline.clock),
+            own_errors(deadline.clock),
             self._clients.lent() as client,
             until(limit, max_output_tokens=question.max_output_tokens),
         ):
-            message: object = client.messages.create(**_request(question), timeout=timeouts(limit))
-            text, stop_reason, usage = _read(message)
+            message: object = client.messages.create(
+                **request_of(question), timeout=timeouts(limit)
+            )
+            text, stop_reason, usage = read_message(message)
             return self._answer(question, deadline.clock, text, stop_reason, usage)
 
     def stream(self, question: Question, deadline: Deadline) -> Iterator[Delta | Finished]:
@@ -114,10 +116,10 @@ class ClaudeProvider:
         pieces: list[str] = []
         stop_reason: str | None = None
         usage = _Usage()
-        with _own_errors(deadline.clock, pieces), self._clients.lent() as client:
+        with own_errors(deadline.clock, pieces), self._clients.lent() as client:
             with until(limit, max_output_tokens=question.max_output_tokens):
                 events = client.messages.create(
-                    **_request(question), stream=True, timeout=timeouts(limit)
+                    **request_of(question), stream=True, timeout=timeouts(limit)
                 )
             with events:
                 if "text/event-stream" not in events.response.headers.get("content-type", ""):
@@ -184,7 +186,7 @@ class ClaudeProvider:
         )
 
 
-def _request(question: Question) -> dict[str, Any]:
+def request_of(question: Question) -> dict[str, Any]:
     request: dict[str, Any] = {
         "model": question.model,
         "max_tokens": question.max_output_tokens,
@@ -217,7 +219,7 @@ def _enforced(schema: dict[str, Any]) -> dict[str, Any] | None:
         return None
 
 
-def _read(message: object) -> tuple[str, object, _Usage]:
+def read_message(message: object) -> tuple[str, object, _Usage]:
     """Return text, stop reason and usage of a message, which may be anything that was JSON."""
     from anthropic.types import Message
 
@@ -236,7 +238,7 @@ def _count(told: object, field: str, known: int | None) -> int | None:
 
 
 @contextmanager
-def _own_errors(clock: Clock, delivered: list[str] | None = None) -> Iterator[None]:
+def own_errors(clock: Clock, delivered: list[str] | None = None) -> Iterator[None]:
     """Let only our errors out. `delivered` holds the pieces of a stream that were paid for."""
     import anthropic
     import httpx2
@@ -260,12 +262,12 @@ def _by_status(error: "anthropic.APIStatusError", clock: Clock, *, is_paid: bool
         if reason is None:
             return ProviderRejectedError(NAME, "refused")
         return ProviderUnavailableError(NAME, reason, may_be_paid=is_paid)
-    if _is_too_long(str(error.type), str(error.api_message).lower()):
+    if is_too_long(str(error.type), str(error.api_message).lower()):
         return InputTooLongError(NAME, "input-too-long")
     if error.error_code in _SPEND_LIMITS:
         return ProviderRejectedError(NAME, "quota")
     return by_status(NAME, error.status_code, retry_after(error.response.headers, clock.now()))
 
 
-def _is_too_long(kind: str, words: str) -> bool:
+def is_too_long(kind: str, words: str) -> bool:
     return kind == _TOO_LONG_TYPE or any(known in words for known in _TOO_LONG_WORDS)

@@ -74,3 +74,15 @@ def on_the_wire(provider: str, error: BaseException | None) -> ProviderError:
         case _:
             # An idle connection that the server closed just now looks the same as a broken call.
             return cut(provider)
+
+
+def may_have_arrived(error: ProviderUnavailableError) -> ProviderUnavailableError:
+    """Return the failure of a request that makes something which costs money once it is there.
+
+    A request that was refused for its rate, or never went out, has made nothing. After anything
+    else it may have, whatever the status says.
+    """
+    is_certain = error.reason in {"connect", f"http-{HTTPStatus.TOO_MANY_REQUESTS}"}
+    return ProviderUnavailableError(
+        error.provider, error.reason, retry_after=error.retry_after, may_be_paid=not is_certain
+    )

@@ -33,7 +33,7 @@ OFFICIAL_URL: Final = "https://api.openai.com/v1"
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _PIECES: Final = frozenset({"response.output_text.delta", "response.refusal.delta"})
 # The second is llama.cpp's, which speaks the same API.
-_TOO_LONG: Final = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+TOO_LONG_CODES: Final = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _QUOTA: Final = "insufficient_quota"
 _RATE_LIMIT: Final = "rate_limit_exceeded"
 _SERVER_ERROR: Final = "server_error"
@@ -71,22 +71,22 @@ class OpenAIProvider:
     def complete(self, question: Question, deadline: Deadline) -> Answer:
         limit = deadline.no_later_than(self._timeout)
         with (
-            _own_errors(deadline.clock),
+            own_errors(deadline.clock),
             self._clients.lent() as client,
             until(limit, max_output_tokens=question.max_output_tokens),
         ):
             response: object = client.responses.create(
-                **_request(question), timeout=timeouts(limit)
+                **request_of(question), timeout=timeouts(limit)
             )
             return self._answer(question, deadline.clock, response)
 
     def stream(self, question: Question, deadline: Deadline) -> Iterator[Delta | Finished]:
         limit = deadline.no_later_than(self._timeout)
         pieces: list[str] = []
-        with _own_errors(deadline.clock, pieces), self._clients.lent() as client:
+        with own_errors(deadline.clock, pieces), self._clients.lent() as client:
             with until(limit, max_output_tokens=question.max_output_tokens):
                 events = client.responses.create(
-                    **_request(question), stream=True, timeout=timeouts(limit)
+                    **request_of(question), stream=True, timeout=timeouts(limit)
                 )
             with events:
                 if "text/event-stream" not in events.response.headers.get("content-type", ""):
@@ -163,7 +163,14 @@ class OpenAIProvider:
         )
 
 
-def _request(question: Question) -> dict[str, Any]:
+def response_of(body: Any) -> object:
+    """Return a response that came in a file as the SDK would have given it."""
+    from openai.types.responses import Response
+
+    return Response.construct(**body) if isinstance(body, dict) else body
+
+
+def request_of(question: Question) -> dict[str, Any]:
     request: dict[str, Any] = {
         "model": question.model,
         "input": _input(question),
@@ -226,7 +233,7 @@ def _count(told: object, field: str) -> int:
 
 
 @contextmanager
-def _own_errors(clock: Clock, delivered: list[str] | None = None) -> Iterator[None]:
+def own_errors(clock: Clock, delivered: list[str] | None = None) -> Iterator[None]:
     """Let only our errors out. `delivered` holds the pieces of a stream that were paid for."""
     import httpx2
     import openai
@@ -249,7 +256,7 @@ def _own_errors(clock: Clock, delivered: list[str] | None = None) -> Iterator[No
 
 def _by_status(error: "openai.APIStatusError", clock: Clock) -> ProviderError:
     told = {error.code, error.type}
-    if told & _TOO_LONG:
+    if told & TOO_LONG_CODES:
         return InputTooLongError(NAME, "input-too-long")
     if error.status_code == HTTPStatus.TOO_MANY_REQUESTS and _QUOTA in told:
         return ProviderRejectedError(NAME, "quota")
@@ -262,6 +269,6 @@ def _by_code(code: str | None, *, is_paid: bool) -> ProviderError:
         return ProviderUnavailableError(NAME, "rate-limited")
     if code == _SERVER_ERROR or code is None:
         return ProviderUnavailableError(NAME, "server-error", may_be_paid=is_paid)
-    if code in _TOO_LONG:
+    if code in TOO_LONG_CODES:
         return InputTooLongError(NAME, "input-too-long")
     return ProviderRejectedError(NAME, "quota" if code == _QUOTA else "refused")

@@ -8,16 +8,28 @@ from decimal import Decimal
 _VENDORS = {"claude": "anthropic", "openai": "openai"}
 _FREE = "local"
 _PER = Decimal(1_000_000)
+_BATCH_SHARE = Decimal("0.5")
 
 
 class Prices:
     """Prices of models: the operator's own where given, else those that genai-prices ships.
 
-    `overrides` maps a model to US dollars per million tokens in and out.
+    `overrides` maps a model to US dollars per million tokens in and out. In a batch, as vendors
+    call it, all is at the batch price: of the operator's own prices that is half.
     """
 
-    def __init__(self, overrides: Mapping[str, tuple[Decimal, Decimal]] | None = None) -> None:
-        self._overrides = dict(overrides or {})
+    def __init__(
+        self,
+        overrides: Mapping[str, tuple[Decimal, Decimal]] | None = None,
+        *,
+        is_batch: bool = False,
+    ) -> None:
+        share = _BATCH_SHARE if is_batch else 1
+        self._overrides = {
+            model: (price[0] * share, price[1] * share)
+            for model, price in (overrides or {}).items()
+        }
+        self._context = {"processing": "batch"} if is_batch else None
 
     def warm(self) -> None:
         """Load the price list, so that the first answer need not wait for it."""
@@ -54,7 +66,13 @@ class Prices:
             cache_write_tokens=cached_write,
         )
         try:
-            price = calc_price(usage, model, provider_id=vendor, genai_request_timestamp=at)
+            price = calc_price(
+                usage,
+                model,
+                provider_id=vendor,
+                genai_request_timestamp=at,
+                price_context=self._context,
+            )
         except (ArithmeticError, LookupError, TypeError, ValueError):
             # Whatever a price list cannot do, the answer was paid for and must get through.
             return None

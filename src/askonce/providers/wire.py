@@ -22,6 +22,8 @@ CONNECT_SECONDS: Final = 5.0
 _BYTES_PER_TOKEN: Final = 1024
 _BYTES_BESIDES: Final = 1024 * 1024
 _MOST_BYTES: Final = 64 * 1024 * 1024
+# Of a whole batch's results, which are read line by line.
+RESULT_BYTES: Final = 4 * 1024 * 1024 * 1024
 
 _thread = threading.local()
 # The interpreter runs one thread at a time anyway. Without this a thousand answers that come
@@ -30,14 +32,17 @@ _turn = threading.Lock()
 
 
 @contextmanager
-def until(deadline: Deadline, *, max_output_tokens: int = 0) -> Iterator[None]:
+def until(
+    deadline: Deadline, *, max_output_tokens: int = 0, at_most: int | None = None
+) -> Iterator[None]:
     """Bound by `deadline` all that this thread does on the network inside the block.
 
-    The threads in such blocks take turns: whoever waits for the network is `aside`.
+    What comes may have `at_most` so many bytes, else as many as so many tokens take. The threads
+    in such blocks take turns: whoever waits for the network is `aside`.
     """
     _turn.acquire()
     _thread.deadline = deadline
-    _thread.most_bytes = most_bytes(max_output_tokens)
+    _thread.most_bytes = most_bytes(max_output_tokens) if at_most is None else at_most
     try:
         yield
     finally:

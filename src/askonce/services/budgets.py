@@ -76,6 +76,15 @@ class Budgets:
         """Return the ids of these budgets: what is settled for somebody may change them."""
         return [budget.id for budget in self.of(asker)]
 
+    def of_tenant(self, tenant: str) -> Sequence[int]:
+        """Return the ids of all budgets in a tenant."""
+        return sorted(
+            budget.id
+            for (owner, *_), some in self._of.items()
+            if owner == tenant
+            for budget in some
+        )
+
     def refuse_too(self, error: BudgetExceededError, asker: Asker) -> bool:
         """Return whether what was refused to somebody else would be refused to this one, too."""
         return any(budget.id == error.budget.id for budget in self.of(asker))

@@ -66,6 +66,9 @@ class Exports:
             lambda key: key.scope,
             b"",
         )
+        yield from self._all(
+            lambda tx, after: tx.exports.batch_lines(tenant, user_id, after=after), _id, 0
+        )
 
     def _all(
         self,

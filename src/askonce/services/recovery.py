@@ -10,6 +10,7 @@ from askonce.core.caching import ALWAYS, NEVER
 from askonce.core.clock import Clock
 from askonce.core.errors import AskonceError
 from askonce.core.ports import Database, Ledger, Liveness, Spool, Transaction
+from askonce.core.provider_batches import is_in_batch
 from askonce.core.purchases import Purchase
 from askonce.services.booking import book_abandoned
 from askonce.services.keeping import adopt
@@ -140,6 +141,9 @@ class Recovery:
 
     def _abandoned_before(self, owner: str) -> datetime:
         """Return until when what a process began is certainly not its business any more."""
+        if is_in_batch(owner):
+            # It may take a day, and lives at the vendor: whoever collects it settles it.
+            return ALWAYS
         if self._liveness.is_dead(owner):
             return NEVER
         if self._liveness.is_alive(owner):
