@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -116,7 +117,7 @@ class Settings(BaseSettings):
     rate_limit: Annotated[tuple[Rate, ...], NoDecode] = ()
     prices: Annotated[Mapping[str, Price], NoDecode] = {}
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
     log_salt: Annotated[SecretStr, Field(min_length=16)] | None = None
     traces: Literal["auto", "on", "off"] = "auto"
@@ -196,14 +197,40 @@ class Settings(BaseSettings):
         return names
 
 
+class Remote(BaseSettings):
+    """Which running service commands are for, where they are not for the database itself."""
+
+    model_config = Settings.model_config
+
+    url: BaseUrl | None = None
+    key: ApiKey | None = None
+
+
 def load_settings() -> Settings:
     """Read the settings.
 
     Raises:
         ConfigurationError: one is wrong; the message is one line, names it and hides its value.
     """
-    try:
+    with _wrong_in_one_line():
         return Settings()
+
+
+def load_remote(url: str | None, key: str | None) -> Remote:
+    """Read which running service is meant; what is given here outranks the environment.
+
+    Raises:
+        ConfigurationError: as `load_settings`.
+    """
+    given: dict[str, Any] = {"url": url, "key": key}
+    with _wrong_in_one_line():
+        return Remote(**{name: value for name, value in given.items() if value is not None})
+
+
+@contextmanager
+def _wrong_in_one_line() -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         message = f"{_variable(first['loc'])}: {first['msg'].removeprefix('Value error, ')}"
@@ -212,7 +239,8 @@ def load_settings() -> Settings:
 
 def unknown_settings() -> list[str]:
     """Return the names of `ASKONCE_` variables that nothing reads: most often a typing error."""
-    known = {_variable((name,)) for name in Settings.model_fields} | {"ASKONCE_DATABASE_URL"}
+    fields = [*Settings.model_fields, *Remote.model_fields]
+    known = {_variable((name,)) for name in fields} | {"ASKONCE_DATABASE_URL"}
     given: Iterable[str] = {*os.environ, *dotenv_values(ENV_FILE)}
     return sorted(name for name in given if name.startswith(PREFIX) and name not in known)
 

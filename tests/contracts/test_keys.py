@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from askonce.core.access import Caller, Role
+from askonce.core.access import Caller, Operator, Role
 from askonce.core.errors import (
     ConflictError,
     DatabaseUnavailableError,
@@ -16,6 +16,7 @@ from askonce.core.errors import (
     NotFoundError,
     UnauthenticatedError,
 )
+from askonce.core.keys import digest_of
 from askonce.core.ports import Transaction
 from askonce.db.database import SqlDatabase
 from askonce.services.access import Access
@@ -42,9 +43,15 @@ def access(database: SqlDatabase, clock: FakeClock) -> Iterator[Access]:
 
 @contextmanager
 def an_access(
-    database: SqlDatabase, clock: FakeClock, *, is_loopback: bool = True
+    database: SqlDatabase,
+    clock: FakeClock,
+    *,
+    is_loopback: bool = True,
+    operator: Operator | None = None,
 ) -> Iterator[Access]:
-    access = Access(database=database, clock=clock, is_loopback=is_loopback, seconds=0.05)
+    access = Access(
+        database=database, clock=clock, is_loopback=is_loopback, operator=operator, seconds=0.05
+    )
     access.start()
     try:
         yield access
@@ -99,6 +106,26 @@ def test_what_is_no_good_key_is_nobody(keys: Keys, access: Access) -> None:
     for wrong in (None, b"", b"ask_", made.text[:-1].encode(), made.text.encode() + b"A"):
         with pytest.raises(UnauthenticatedError):
             access.caller(wrong, "r")
+
+
+def test_an_operators_key_is_good_in_its_own_process_alone(
+    keys: Keys, access: Access, database: SqlDatabase, clock: FakeClock
+) -> None:
+    key = b"ask_" + b"o" * 43
+    operator = Operator(tenant="acme", digest=digest_of(key))
+
+    with an_access(database, clock, operator=operator) as own:
+        assert own.caller(key, "r") == Caller(tenant="acme", role=Role.ADMIN, request_id="r")
+        # Not even on loopback, and while there is no key: a command is its operator's alone.
+        with pytest.raises(UnauthenticatedError):
+            own.caller(None, "r")
+        made = service(keys)
+        until(lambda: is_good(own, made))
+        assert own.caller(key, "r").role is Role.ADMIN
+
+    until(lambda: is_good(access, made))
+    with pytest.raises(UnauthenticatedError):
+        access.caller(key, "r")
 
 
 def test_a_key_that_is_revoked_elsewhere_is_good_no_more(keys: Keys, access: Access) -> None:

@@ -6,10 +6,14 @@ from typing import NoReturn
 
 import typer
 
+from askonce.cli.printable import printable
 from askonce.core.errors import ConfigurationError, DatabaseUnavailableError
 
-WRONG_SETTING = 2
 FAILED = 1
+WRONG_SETTING = 2
+# As shells have it: 128 and the signal's number.
+INTERRUPTED = 130
+TERMINATED = 143
 
 
 @contextmanager
@@ -25,5 +29,5 @@ def told_in_one_line() -> Iterator[None]:
 
 def stop(message: str, code: int) -> NoReturn:
     """End the command."""
-    typer.echo(f"askonce: {message}", err=True)
+    typer.echo(f"askonce: {' '.join(printable(message).split())}", err=True)
     raise typer.Exit(code)

@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -31,6 +32,7 @@ class Client:
         timeout: seconds to wait for the next byte of an answer.
         patience: how long to go on after failures that pass.
         new_key: makes idempotency keys that no two requests share.
+        socket: a Unix socket to connect to, in place of the URL's host and port.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Client:
         timeout: float = _TIMEOUT_SECONDS,
         patience: Patience | None = None,
         new_key: Callable[[], str] = lambda: uuid.uuid4().hex,
+        socket: Path | None = None,
     ) -> None:
         self._transport = Transport(
             url or os.environ.get("ASKONCE_URL") or DEFAULT_URL,
             key or os.environ.get("ASKONCE_KEY") or None,
             timeout=timeout,
             patience=patience or Patience(),
+            socket=socket,
         )
         self._new_key = new_key
 

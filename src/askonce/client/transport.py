@@ -2,12 +2,14 @@
 
 import random
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -41,13 +43,22 @@ class Patience:
 class Transport:
     """One service at one address. It may be used by several threads."""
 
-    def __init__(self, url: str, key: str | None, *, timeout: float, patience: Patience) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        *,
+        timeout: float,
+        patience: Patience,
+        socket: Path | None = None,
+    ) -> None:
         self._patience = patience
         self._http = httpx2.Client(
             base_url=url,
             headers={} if key is None else {"authorization": f"Bearer {key}"},
             timeout=httpx2.Timeout(timeout, connect=_CONNECT_SECONDS),
             follow_redirects=False,
+            transport=None if socket is None else _over(socket),
         )
 
     def close(self) -> None:
@@ -140,6 +151,12 @@ class Transport:
     ) -> httpx2.Request:
         given = {name: value for name, value in (query or {}).items() if value is not None}
         return self._http.build_request(method, path, json=body, params=given, headers=headers)
+
+
+def _over(socket: Path) -> httpx2.BaseTransport:
+    # Nothing on it is encrypted, and to read whom this machine trusts would take a while.
+    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx2.HTTPTransport(uds=str(socket), verify=nobody)
 
 
 class Attempt:

@@ -1,5 +1,6 @@
 """Who is asking, and what they may reach."""
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -8,6 +9,7 @@ from askonce.core.errors import ForbiddenError
 from askonce.core.idempotency import IdempotencyKey
 
 DEFAULT_TENANT = "default"
+TENANT_NAME = re.compile(r"[A-Za-z0-9._@:+-]{1,64}")
 
 
 class Role(StrEnum):
@@ -25,8 +27,8 @@ class Role(StrEnum):
 class Caller:
     """Whoever sent a request. Everything that is read or written stays inside `tenant`.
 
-    `key_id` is None where no key is asked for, which is on a loopback address alone. `user_id` is
-    the only user that a caller of the role `USER` reaches.
+    `key_id` is None where no key is asked for, which is on a loopback address alone, and for an
+    operator. `user_id` is the only user that a caller of the role `USER` reaches.
     """
 
     tenant: str = DEFAULT_TENANT
@@ -44,6 +46,17 @@ class Caller:
     def reaches(self, user_id: str) -> bool:
         """Return whether a user of the caller's tenant is within the caller's reach."""
         return self.role is not Role.USER or user_id == self.user_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Whoever works on the database itself, by a command: an admin of one tenant.
+
+    The key behind the `digest` is made by one process for itself, and is never written anywhere.
+    """
+
+    tenant: str
+    digest: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

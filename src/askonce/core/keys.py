@@ -1,5 +1,6 @@
 """Keys: what callers prove with who they are, and where they are kept."""
 
+import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,11 @@ PREFIX = "ask_"
 RANDOM_BYTES = 32
 # 36 of a key's 256 bits: enough to recognise it by, no help in guessing it.
 SHOWN_CHARACTERS = len(PREFIX) + 6
+
+
+def text_of(random: bytes) -> str:
+    """Return the text of a key that is made of so many random bytes."""
+    return PREFIX + base64.urlsafe_b64encode(random).decode().rstrip("=")
 
 
 def digest_of(key: bytes) -> bytes:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from askonce.config import Settings
+from askonce.core.access import Operator
 from askonce.core.addresses import is_loopback
 from askonce.core.caching import CLOCK_SKEW
 from askonce.core.clock import Clock, SystemClock
@@ -64,14 +65,16 @@ from askonce.telemetry.metrics import PrometheusMeters
 _TURN_THREADS = 32
 
 
-def assemble(settings: Settings) -> tuple[http.Application, "Process"]:
-    """Return what `askonce serve` runs.
+def assemble(
+    settings: Settings, *, operator: Operator | None = None
+) -> tuple[http.Application, "Process"]:
+    """Return what `askonce serve` runs, or what a command runs for its operator alone.
 
     Raises:
         ConfigurationError: a setting cannot be followed.
     """
     _configure_telemetry(settings)
-    return build(settings, providers=None, clock=SystemClock())
+    return build(settings, providers=None, clock=SystemClock(), operator=operator)
 
 
 def _configure_telemetry(settings: Settings) -> None:
@@ -89,10 +92,14 @@ def _configure_telemetry(settings: Settings) -> None:
 
 
 def build(
-    settings: Settings, *, providers: Mapping[str, Provider] | None, clock: Clock
+    settings: Settings,
+    *,
+    providers: Mapping[str, Provider] | None,
+    clock: Clock,
+    operator: Operator | None = None,
 ) -> tuple[http.Application, "Process"]:
     """Return the application and the process behind it."""
-    process = Process(settings, providers=providers, clock=clock)
+    process = Process(settings, providers=providers, clock=clock, operator=operator)
     return http.create(process.parts), process
 
 
@@ -109,10 +116,16 @@ class Process:
     """Everything that lives as long as one process does."""
 
     def __init__(
-        self, settings: Settings, *, providers: Mapping[str, Provider] | None, clock: Clock
+        self,
+        settings: Settings,
+        *,
+        providers: Mapping[str, Provider] | None,
+        clock: Clock,
+        operator: Operator | None = None,
     ) -> None:
         owner = secrets.token_hex(16)
         self._migrate = migration(settings)
+        self._is_for_one_command = operator is not None
         self.door = Door()
         self.providers = providers if providers is not None else configured_providers(settings)
         self._default = default_provider(settings, self.providers)
@@ -235,7 +248,10 @@ class Process:
             is_scope_user=settings.cache_scope == "user",
         )
         self.access = Access(
-            database=self.database, clock=clock, is_loopback=is_loopback(settings.host)
+            database=self.database,
+            clock=clock,
+            is_loopback=is_loopback(settings.host),
+            operator=operator,
         )
         self.parts = http.Parts(
             access=self.access,
@@ -329,8 +345,9 @@ class Process:
         if self.wiping is not None:
             self.wiping.start()
         self.sealer.start()
-        # An SDK takes seconds to import: better now than within somebody's first request.
-        threading.Thread(target=self._warm, name="warm", daemon=True).start()
+        if not self._is_for_one_command:
+            # An SDK takes seconds to import: better now than within somebody's first request.
+            threading.Thread(target=self._warm, name="warm", daemon=True).start()
         self.door.open()
 
     def _warm(self) -> None:

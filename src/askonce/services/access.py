@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hmac import compare_digest
 
-from askonce.core.access import Caller, Role
+from askonce.core.access import Caller, Operator, Role
 from askonce.core.clock import Clock
 from askonce.core.errors import DatabaseUnavailableError, UnauthenticatedError
 from askonce.core.keys import Key, digest_of
@@ -26,7 +26,7 @@ _MOST_FAILURES = 4
 class _Held:
     """A key that is good, until a moment or until it is forgotten."""
 
-    key_id: int
+    key_id: int | None
     tenant: str
     role: Role
     user_id: str | None
@@ -38,7 +38,8 @@ class Access:
     """Knows callers by their keys.
 
     Without any key in the database callers need none where only this machine can reach the
-    process (`is_loopback`), and there are no callers elsewhere.
+    process (`is_loopback`), and there are no callers elsewhere. Where there is an `operator`, a
+    command on the database has this process for itself: nobody goes without a key.
     """
 
     def __init__(
@@ -47,15 +48,17 @@ class Access:
         database: Database,
         clock: Clock,
         is_loopback: bool,
+        operator: Operator | None = None,
         seconds: float = _ROUND_SECONDS,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._is_loopback = is_loopback
+        self._is_loopback = is_loopback and operator is None
         self._seconds = seconds
         # Whether a key was ever made; until we have looked, nobody may go without.
         self._is_any = True
-        self._held: dict[bytes, _Held] = {}
+        self._operators = _operators(operator)
+        self._held = self._operators
         self._version: int | None = None
         self._failures = 0
         self._is_over = threading.Event()
@@ -121,11 +124,20 @@ class Access:
             changed = {key.id for key in news.keys}
             kept = {} if news.is_all else self._held
             held = {digest: one for digest, one in kept.items() if one.key_id not in changed}
+            held |= self._operators
             held |= {one.digest: one for key in news.keys for one in _texts(key)}
             self._held = held
             self._is_any = bool(news.keys) or (self._is_any and not news.is_all)
         self._version = news.version
         self._failures = 0
+
+
+def _operators(operator: Operator | None) -> dict[bytes, _Held]:
+    """Return what is held for as long as the process lives, whatever the database has."""
+    if operator is None:
+        return {}
+    digest = operator.digest
+    return {digest: _Held(None, operator.tenant, Role.ADMIN, None, digest)}
 
 
 def _texts(key: Key) -> list[_Held]:

@@ -1,16 +1,15 @@
 """Making, listing, rotating and revoking keys, straight in the database."""
 
-import base64
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from askonce.core.access import Role
+from askonce.core.access import TENANT_NAME, Role
 from askonce.core.clock import Clock
 from askonce.core.errors import ConflictError, FieldError, InvalidFieldsError, NotFoundError
 from askonce.core.events import Action, Event
-from askonce.core.keys import PREFIX, RANDOM_BYTES, SHOWN_CHARACTERS, Key, NewKey, digest_of
+from askonce.core.keys import RANDOM_BYTES, SHOWN_CHARACTERS, Key, NewKey, digest_of, text_of
 from askonce.core.ports import Database, Transaction
 
 _NAME = re.compile(r"[A-Za-z0-9._@:+-]{1,64}")
@@ -124,8 +123,7 @@ class Keys:
         )
 
     def _text(self) -> str:
-        written = base64.urlsafe_b64encode(self._random_bytes(RANDOM_BYTES)).decode()
-        return PREFIX + written.rstrip("=")
+        return text_of(self._random_bytes(RANDOM_BYTES))
 
 
 def _found(tx: Transaction, name_or_id: str, tenant: str) -> Key:
@@ -141,7 +139,7 @@ def _check(name: str, tenant: str, user_id: str | None) -> None:
     errors = []
     if not _NAME.fullmatch(name) or name.isdecimal():
         errors.append(FieldError("NAME", f"1 to 64 {_CHARACTERS}, and not a number"))
-    if not _NAME.fullmatch(tenant):
+    if not TENANT_NAME.fullmatch(tenant):
         errors.append(FieldError("--tenant", f"1 to 64 {_CHARACTERS}"))
     if user_id is not None and not _USER.fullmatch(user_id):
         errors.append(FieldError("--user", f"1 to 128 {_CHARACTERS}"))
