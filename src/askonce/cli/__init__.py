@@ -5,10 +5,11 @@ from typing import Annotated
 import typer
 
 from askonce import __version__
-from askonce.cli import audit, budgets, db, keys, prune, serve, usage
+from askonce.cli import analyze, audit, budgets, db, keys, prune, serve, usage
+from askonce.cli.options import examples
 
 # Typer's own tracebacks print local variables, and those may hold keys and texts.
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
@@ -28,6 +29,15 @@ def askonce(
 
 
 app.command("serve")(serve.serve)
+app.command(
+    "analyze",
+    epilog=examples(
+        "askonce analyze 'What is the tone of: I have asked three times.'",
+        "askonce analyze report.txt --instructions 'Sum it up in two sentences.'",
+        "git diff | askonce analyze - --provider claude",
+        "askonce analyze mail.txt --schema tone.json | jq .tone",
+    ),
+)(analyze.analyze)
 app.command("prune")(prune.prune)
 app.command("usage")(usage.usage)
 app.add_typer(audit.app, name="audit")
