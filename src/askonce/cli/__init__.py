@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from askonce import __version__
-from askonce.cli import analyze, audit, budgets, db, keys, prune, serve, usage
+from askonce.cli import analyze, audit, budgets, chat, db, history, keys, prune, serve, usage
 from askonce.cli.options import examples
 
 # Typer's own tracebacks print local variables, and those may hold keys and texts.
@@ -38,6 +38,16 @@ app.command(
         "askonce analyze mail.txt --schema tone.json | jq .tone",
     ),
 )(analyze.analyze)
+app.command(
+    "chat",
+    epilog=examples(
+        "askonce chat",
+        "askonce chat --last",
+        "askonce chat --session 12 --provider claude",
+        "askonce chat --instructions 'Answer in French.' < questions.txt",
+    ),
+)(chat.chat)
+app.add_typer(history.app, name="history")
 app.command("prune")(prune.prune)
 app.command("usage")(usage.usage)
 app.add_typer(audit.app, name="audit")

@@ -1,6 +1,7 @@
 """`askonce analyze`: one text in, one answer out."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,7 +103,7 @@ def _text(given: str) -> str:
         # Too long for a name, or with a character that no name has.
         is_file = False
     if not is_file:
-        return given
+        return _decoded(os.fsencode(given), "TEXT")
     try:
         with path.open("rb") as file:
             return _decoded(file.read(_MOST_BYTES + 1), given)
