@@ -39,6 +39,8 @@ A line is at most one mode and any options:
     say=…                   the same, as JSON where a reply in a conversation is asked for
     NAME=VALUE              any other: a response header, `_` for a blank (retry-after=2)
 
+`GET /v1/models/NAME` tells of a model: 401 for a key with `wrong` in it, 404 for `no-such-…`.
+
 `GET /_calls` tells what was asked (`calls`, `running`, `max_running`), `POST /_reset` forgets all
 and lets all go.
 """

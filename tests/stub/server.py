@@ -24,6 +24,7 @@ _TEXTS = {
     "surrogate": "before\ud800after",
 }
 _JSON = "application/json"
+_MODELS = "/v1/models/"
 _SSE = "text/event-stream; charset=utf-8"
 _CHUNKED = {"transfer-encoding": "chunked"}
 _BACKLOG = 2048
@@ -87,8 +88,19 @@ class Handler:
             await self._send_json(200, {})
         elif method == "POST" and path in VENDORS:
             await self._call(path, headers, body)
+        elif method == "GET" and path.startswith(_MODELS):
+            await self._send_model(path.removeprefix(_MODELS), headers)
         else:
             await self._send_json(404, {"error": {"type": "not_found_error", "message": "no"}})
+
+    async def _send_model(self, model: str, headers: dict[str, str]) -> None:
+        """Tell of a model, which is no call; `wrong` keys and `no-such` models are refused."""
+        if "wrong" in headers.get("authorization", "") + headers.get("x-api-key", ""):
+            await self._send_json(401, {"error": {"type": "authentication_error", "message": "no"}})
+        elif model.startswith("no-such"):
+            await self._send_json(404, {"error": {"type": "not_found_error", "message": "no"}})
+        else:
+            await self._send_json(200, {"id": model, "object": "model", "type": "model"})
 
     async def _call(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> None:
         vendor = VENDORS[path]

@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from askonce import __version__
-from askonce.cli import analyze, audit, budgets, chat, db, history, keys, prune, serve, usage
+from askonce.cli import (
+    analyze,
+    audit,
+    budgets,
+    chat,
+    db,
+    doctor,
+    history,
+    keys,
+    prune,
+    serve,
+    usage,
+)
 from askonce.cli.options import examples
 
 # Typer's own tracebacks print local variables, and those may hold keys and texts.
@@ -47,6 +59,14 @@ app.command(
         "askonce chat --instructions 'Answer in French.' < questions.txt",
     ),
 )(chat.chat)
+app.command(
+    "doctor",
+    epilog=examples(
+        "askonce doctor",
+        "askonce doctor --json | jq '.findings[] | select(.state != \"good\")'",
+        "askonce doctor --url https://askonce.example.com",
+    ),
+)(doctor.doctor)
 app.add_typer(history.app, name="history")
 app.command("prune")(prune.prune)
 app.command("usage")(usage.usage)
