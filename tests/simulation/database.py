@@ -13,6 +13,7 @@ from askonce.core.flights import Seen
 from askonce.db.analyses import SqlAnalyses
 from askonce.db.attempts import SqlAttempts
 from askonce.db.database import SqlDatabase, SqlTransaction
+from askonce.db.entries import RememberedAnswers
 from askonce.db.flights import SqlFlights
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults
@@ -29,7 +30,7 @@ class SimulatedTransaction(SqlTransaction):
 
     @property
     def flights(self) -> SqlFlights:
-        return self.flights_type(self.connection)
+        return self.flights_type(self.connection, self.remembered)
 
     @property
     def analyses(self) -> SqlAnalyses:
@@ -44,7 +45,7 @@ class _Reader(SimulatedTransaction):
 
     @property
     def flights(self) -> SqlFlights:
-        return _RememberedFlights(self.flights_type(self.connection), self.disk)
+        return _RememberedFlights(self.flights_type(self.connection, self.remembered), self.disk)
 
     @property
     def attempts(self) -> SqlAttempts:
@@ -88,7 +89,8 @@ class SimulatedDatabase(SqlDatabase):
         self._trip_seconds = trip_seconds
         connection = disk.tables.connection
         self._types = flights_type, analyses_type
-        self._reader = _Reader(connection, flights_type, analyses_type, disk)
+        self._remembered = RememberedAnswers()
+        self._reader = _Reader(connection, self._remembered, flights_type, analyses_type, disk)
 
     @contextmanager
     def transaction(self) -> Iterator[SqlTransaction]:
@@ -102,7 +104,7 @@ class SimulatedDatabase(SqlDatabase):
             self._disk.tables.forget_changes()
             connection = self._disk.tables.connection
             with connection.begin():
-                tx = SimulatedTransaction(connection, *self._types)
+                tx = SimulatedTransaction(connection, self._remembered, *self._types)
                 yield tx
                 tx.write_booked()
             self._disk.look()

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from askonce.db.columns import Id, Usd, UtcDateTime
@@ -13,14 +13,12 @@ from askonce.db.rows import Row
 class EventRow(Row):
     """One thing that touched data or money. Rows are only ever added; triggers see to it.
 
-    A new column belongs into the canonical bytes of `db/events.py`, behind the others.
+    A new column belongs into the canonical bytes of `db/events.py`, behind the others. An index
+    would be written to with each hit, and few ever look for something here: there is none.
     """
 
     __tablename__ = "audit_events"
-    __table_args__ = (
-        Index(None, "tenant", "user_id", "id"),
-        {"sqlite_autoincrement": True},
-    )
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)

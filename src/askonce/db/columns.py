@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer
 from sqlalchemy.types import TypeDecorator
@@ -14,6 +15,8 @@ Id = BigInteger().with_variant(Integer, "sqlite")
 _PICODOLLARS = Decimal(10) ** 12
 
 
+# A batch has few amounts, and each of them often.
+@lru_cache(maxsize=1024)
 def picodollars(amount: Decimal) -> int:
     """Return an amount as it is stored."""
     return int((amount * _PICODOLLARS).to_integral_value())
@@ -22,6 +25,11 @@ def picodollars(amount: Decimal) -> int:
 def dollars(stored: int) -> Decimal:
     """Return what `picodollars` was given."""
     return Decimal(stored) / _PICODOLLARS
+
+
+def stored_in_sqlite(at: datetime) -> str:
+    """Return a moment as SQLite has it."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -24,7 +24,7 @@ from askonce.core.events import Action, Event
 from askonce.core.ranges import Range
 from askonce.core.seals import Coverage, Facts, microseconds
 from askonce.db.book_rows import EventRow
-from askonce.db.columns import picodollars
+from askonce.db.columns import picodollars, stored_in_sqlite
 from askonce.db.many import ManyRows
 
 # In the order in which they are written, and hashed behind the id; with PostgreSQL's types.
@@ -47,7 +47,7 @@ _TYPES = {
 _ADD = ManyRows("audit_events", _TYPES)
 
 # A page looks at so many events at most: whoever looks for rare ones goes on behind its end.
-_LOOKED_AT = 10_000
+_LOOKED_AT = 50_000
 # Events stand in the order of their times, but for what clocks differ and transactions take.
 _SLACK = timedelta(hours=1)
 _PAGE = 500
@@ -72,18 +72,6 @@ _NEXT = (
     .order_by(EventRow.id)
     .limit(1)
 )
-_OF_USER = (
-    select(EventRow.id)
-    .where(
-        EventRow.tenant == bindparam("of_tenant"),
-        EventRow.user_id == bindparam("of_user"),
-        EventRow.id < bindparam("before"),
-    )
-    .order_by(EventRow.id.desc())
-    .limit(_LOOKED_AT)
-    .subquery()
-)
-_FLOOR_OF_USER = select(func.min(_OF_USER.c.id))
 _BEYOND = 2**63 - 1
 
 
@@ -97,13 +85,13 @@ class SqlTrail:
         """Write events down."""
         zone = "" if self._connection.dialect.name == "sqlite" else "+00"
         # A batch has few moments.
-        moments = {at: _stored(at) + zone for at in {event.at for event in events}}
+        moments = {at: stored_in_sqlite(at) + zone for at in {event.at for event in events}}
         _ADD.write(self._connection, [_written(event, moments[event.at]) for event in events])
 
     def newest(self, wanted: EventFilter) -> EventPage:
         """Return up to `wanted.limit` events, the largest id first."""
         lowest, before = self._bounds(wanted)
-        floor = max(self._floor(wanted, before), lowest)
+        floor = max(before - _LOOKED_AT, lowest)
         found = self._connection.execute(
             select(*_COLUMNS)
             .where(EventRow.id >= floor, EventRow.id < before, *_conditions(wanted))
@@ -167,13 +155,6 @@ class SqlTrail:
                 lowest = row.id + 1
         return lowest
 
-    def _floor(self, wanted: EventFilter, before: int) -> int:
-        """Return down to which id one page looks."""
-        if wanted.tenant is None or wanted.user_id is None:
-            return before - _LOOKED_AT
-        user = {"of_tenant": wanted.tenant, "of_user": wanted.user_id, "before": before}
-        return self._connection.execute(_FLOOR_OF_USER, user).scalar_one() or 0
-
     def _read(self, first: int, last: int, most: int) -> list[tuple[int, Facts]]:
         facts = {"first": first, "last": last, "most": most}
         rows = self._connection.execute(_IN_RANGE, facts)
@@ -204,10 +185,6 @@ def _moment(stored: datetime | str) -> int | str:
         return microseconds(datetime.fromisoformat(stored).replace(tzinfo=UTC))
     except (ValueError, TypeError):
         return f"not a time: {stored!r}"
-
-
-def _stored(at: datetime) -> str:
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _written(event: Event, at: str) -> tuple[object, ...]:

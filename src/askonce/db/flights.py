@@ -7,7 +7,6 @@ as running it.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
 from typing import Any
@@ -19,8 +18,9 @@ from askonce.core.caching import Accepted
 from askonce.core.flights import FlightState, Lease, Seen, first_epoch
 from askonce.core.ports import Entry, Kept
 from askonce.core.requests import Request
-from askonce.db.giving import ANSWER_COLUMNS, Said, share_all
-from askonce.db.rows import AnswerRow, FlightRow
+from askonce.db.entries import RememberedAnswers, read_entries
+from askonce.db.giving import share_all
+from askonce.db.rows import FlightRow
 
 RUNNING = FlightState.RUNNING.value
 FAILED = FlightState.FAILED.value
@@ -48,21 +48,6 @@ _SEEN = select(
     FlightRow.failure,
 )
 
-_ENTRIES = (
-    select(
-        FlightRow.fingerprint,
-        FlightRow.stored_at,
-        FlightRow.expires_at,
-        AnswerRow.tenant,
-        *ANSWER_COLUMNS,
-    )
-    .join(AnswerRow, AnswerRow.id == FlightRow.answer_id)
-    .where(
-        FlightRow.fingerprint.in_(bindparam("keys", expanding=True)),
-        AnswerRow.fingerprint == FlightRow.fingerprint,
-    )
-    .with_for_update(read=True, key_share=True, of=AnswerRow)
-)
 _READ = _SEEN.where(FlightRow.fingerprint.in_(bindparam("keys", expanding=True)))
 _LOCKED = _SEEN.where(_IS_IT).with_for_update()
 _BEAT = (
@@ -133,27 +118,12 @@ def _claim(dialect: ModuleType) -> Executable:
 _CLAIM = {dialect.__name__.rpartition(".")[2]: _claim(dialect) for dialect in (sqlite, postgresql)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A cache entry."""
-
-    said: Said
-    stored_at: datetime
-    expires_at: datetime
-
-    @classmethod
-    def of(cls, row: Row[*tuple[Any, ...]]) -> "_Entry":
-        return cls(Said.of(row), row.stored_at, row.expires_at)
-
-    def is_accepted(self, accepted: Accepted) -> bool:
-        return accepted.allows(stored_at=self.stored_at, expires_at=self.expires_at)
-
-
 class SqlFlights:
     """The questions in flight and the entries that they left."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, answers: RememberedAnswers) -> None:
         self._connection = connection
+        self._answers = answers
 
     def recall(self, requests: Sequence[Request], *, at: datetime) -> Sequence[Kept | None]:
         """Give each asker a cache entry that will do: write the history row and return both.
@@ -162,13 +132,15 @@ class SqlFlights:
         table at the moment of the commit, so an entry that was deleted elsewhere is not served.
         """
         keys = sorted({request.fingerprint for request in requests})
-        rows = self._connection.execute(_ENTRIES, {"keys": keys})
-        entries = {(row.tenant, row.fingerprint): _Entry.of(row) for row in rows}
+        entries = read_entries(self._connection, self._answers, keys)
         accepted = {rules: rules.accepted(at) for rules in {one.rules for one in requests}}
-        found = [entries.get((one.asker.tenant, one.fingerprint)) for one in requests]
         chosen = [
-            entry if entry is not None and entry.is_accepted(accepted[request.rules]) else None
-            for request, entry in zip(requests, found, strict=True)
+            entry
+            if entry is not None
+            and entry.tenant == request.asker.tenant
+            and entry.is_accepted(accepted[request.rules])
+            else None
+            for request, entry in ((one, entries.get(one.fingerprint)) for one in requests)
         ]
         analyses = share_all(
             self._connection,
@@ -185,11 +157,10 @@ class SqlFlights:
 
     def entry(self, fingerprint: bytes, *, tenant: str, accepted: Accepted) -> Entry | None:
         """Return an accepted cache entry, which is not deleted until this transaction ends."""
-        rows = self._connection.execute(_ENTRIES, {"keys": [fingerprint]})
-        entries = [_Entry.of(row) for row in rows if row.tenant == tenant]
-        if not entries or not entries[0].is_accepted(accepted):
+        entries = read_entries(self._connection, self._answers, [fingerprint])
+        found = entries.get(fingerprint)
+        if found is None or found.tenant != tenant or not found.is_accepted(accepted):
             return None
-        (found,) = entries
         return Entry(found.said.id, found.stored_at, found.expires_at)
 
     def claim(

@@ -4,7 +4,6 @@ One statement costs a tenth of a row each, and it holds the interpreter's lock: 
 through rows would wait for the event loop after each of them.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +12,8 @@ from sqlalchemy import Boolean, Connection, Row, bindparam, text
 
 from askonce.core.access import Asker
 from askonce.core.answers import Analysis, Answer, FinishReason
-from askonce.db.columns import UtcDateTime
+from askonce.db.columns import UtcDateTime, stored_in_sqlite
+from askonce.db.many import ManyRows
 from askonce.db.rows import AnswerRow
 
 ANSWER_COLUMNS = (
@@ -32,14 +32,10 @@ ANSWER_COLUMNS = (
 
 _AT = bindparam("at", type_=UtcDateTime)
 _CACHED = bindparam("cached", type_=Boolean)
-_SHARE_IN_SQLITE = text(
-    """
-    INSERT INTO analyses (tenant, user_id, answer_id, cached, created_at)
-    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-           :cached, :at
-    FROM json_each(:gifts) ORDER BY key
-    """
-).bindparams(_AT, _CACHED)
+_SHARE_IN_SQLITE = ManyRows(
+    "analyses",
+    dict.fromkeys(("tenant", "user_id", "answer_id", "cached", "created_at"), ""),
+)
 # The rows get their ids in the order of the sort, so the smallest id is the first one's.
 _SHARE_IN_POSTGRESQL = text(
     """
@@ -107,15 +103,15 @@ def share_all(
 def _share(
     connection: Connection, given: Sequence[tuple[Asker, int]], at: datetime
 ) -> Sequence[int]:
-    facts: dict[str, object] = {"cached": True, "at": at}
     if connection.dialect.name == "sqlite":
-        rows = [(asker.tenant, asker.user_id, answer_id) for asker, answer_id in given]
+        moment = stored_in_sqlite(at)
+        rows = [(asker.tenant, asker.user_id, answer_id, 1, moment) for asker, answer_id in given]
         # Nobody else writes meanwhile, so the ids count up without a gap.
-        last_id = connection.execute(
-            _SHARE_IN_SQLITE, facts | {"gifts": json.dumps(rows)}
-        ).lastrowid
+        last_id = _SHARE_IN_SQLITE.write_in_sqlite(connection, rows)
         return range(last_id + 1 - len(given), last_id + 1)
-    facts |= {
+    facts = {
+        "cached": True,
+        "at": at,
         "tenants": [asker.tenant for asker, _ in given],
         "user_ids": [asker.user_id for asker, _ in given],
         "answer_ids": [answer_id for _, answer_id in given],

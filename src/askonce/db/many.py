@@ -50,10 +50,16 @@ class ManyRows:
 
     def write(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
         """Write all rows, in their order."""
-        if connection.dialect.name != "sqlite":
+        if connection.dialect.name == "sqlite":
+            self.write_in_sqlite(connection, rows)
+        else:
             connection.execute(self._in_postgresql, {"rows": _COMPACT.encode(rows)})
-            return
+
+    def write_in_sqlite(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
+        """Write all rows, in their order, and return the id of the last one."""
+        last_id = 0
         for begin in range(0, len(rows), MOST_AT_ONCE):
             some = rows[begin : begin + MOST_AT_ONCE]
             values = tuple(chain.from_iterable(some))
-            connection.exec_driver_sql(self._in_sqlite[len(some) - 1], values)
+            last_id = connection.exec_driver_sql(self._in_sqlite[len(some) - 1], values).lastrowid
+        return last_id
