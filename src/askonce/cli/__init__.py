@@ -18,7 +18,7 @@ from askonce.cli import (
     serve,
     usage,
 )
-from askonce.cli.options import examples
+from askonce.cli.examples import add_examples
 
 # Typer's own tracebacks print local variables, and those may hold keys and texts.
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
@@ -41,36 +41,14 @@ def askonce(
 
 
 app.command("serve")(serve.serve)
-app.command(
-    "analyze",
-    epilog=examples(
-        "askonce analyze 'What is the tone of: I have asked three times.'",
-        "askonce analyze report.txt --instructions 'Sum it up in two sentences.'",
-        "git diff | askonce analyze - --provider claude",
-        "askonce analyze mail.txt --schema tone.json | jq .tone",
-    ),
-)(analyze.analyze)
-app.command(
-    "chat",
-    epilog=examples(
-        "askonce chat",
-        "askonce chat --last",
-        "askonce chat --session 12 --provider claude",
-        "askonce chat --instructions 'Answer in French.' < questions.txt",
-    ),
-)(chat.chat)
-app.command(
-    "doctor",
-    epilog=examples(
-        "askonce doctor",
-        "askonce doctor --json | jq '.findings[] | select(.state != \"good\")'",
-        "askonce doctor --url https://askonce.example.com",
-    ),
-)(doctor.doctor)
+app.command("analyze")(analyze.analyze)
+app.command("chat")(chat.chat)
 app.add_typer(history.app, name="history")
-app.command("prune")(prune.prune)
 app.command("usage")(usage.usage)
-app.add_typer(audit.app, name="audit")
-app.add_typer(budgets.app, name="budgets")
-app.add_typer(db.app, name="db")
+app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")
+app.add_typer(budgets.app, name="budgets")
+app.add_typer(audit.app, name="audit")
+app.add_typer(db.app, name="db")
+app.command("prune")(prune.prune)
+add_examples(app)

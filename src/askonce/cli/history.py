@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from askonce.cli.endings import WRONG_SETTING, stop
-from askonce.cli.options import AsJson, Key, Tenant, Url, User, Verbose, examples
+from askonce.cli.options import AsJson, Key, Tenant, Url, User, Verbose
 from askonce.cli.printable import printable
 from askonce.cli.reaching import reached
 from askonce.cli.showing import as_json, console, dollars, facts_of, note, say, taken
@@ -25,13 +25,6 @@ _CELL_CHARACTERS = 200
 
 @app.callback(
     invoke_without_command=True,
-    epilog=examples(
-        "askonce history",
-        "askonce history --q 'late delivery' --since 2026-11-01 --limit 50",
-        "askonce history --user alice --json | jq .result",
-        "askonce history show 41",
-        "askonce history delete 41 42",
-    ),
 )
 def history(
     context: typer.Context,
@@ -78,7 +71,7 @@ def history(
             _print(found)
 
 
-@app.command(epilog=examples("askonce history show 41", "askonce history show 41 --json"))
+@app.command()
 def show(
     analysis_id: Annotated[int, typer.Argument(metavar="ID", help="As the list has it.")],
     *,
@@ -101,7 +94,7 @@ def show(
     say([analysis.result])
 
 
-@app.command(epilog=examples("askonce history delete 41", "askonce history delete 41 42 43 --yes"))
+@app.command()
 def delete(
     analysis_ids: Annotated[list[int], typer.Argument(metavar="ID...", help="Which.")],
     *,

@@ -68,9 +68,3 @@ User = Annotated[
         help="In whose history.",
     ),
 ]
-
-
-def examples(*commands: str) -> str:
-    """Return what stands at the end of a command's help."""
-    # A blank line between two keeps them from being joined.
-    return "\n\n".join(["Examples:", *(f"  {command}" for command in commands)])
