@@ -1,12 +1,16 @@
 """What the flight table promises, on both databases."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from askonce.core.caching import Accepted, CacheRules
 from askonce.core.flights import FlightState, Lease, Seen
 from askonce.db.database import SqlDatabase, SqlTransaction
+from askonce.db.entries import RememberedAnswers
+from askonce.db.rows import AnswerRow
 from tests.contracts.recalling import recall
 from tests.examples import ALICE, ANY_FRESH, BOB, CALLER, DAY, KEY, NOW, PLAIN, STRANGER
 from tests.examples import a_question as question
@@ -261,3 +265,32 @@ def test_an_entry_is_whole_or_not_there(database: SqlDatabase, fields: dict[str,
 
     with pytest.raises(IntegrityError), database.transaction() as tx:
         tx.connection.execute(update(FlightRow).values(fields))
+
+
+def test_what_was_undone_is_not_remembered_for_the_answer_that_gets_its_number(
+    database: SqlDatabase,
+) -> None:
+    lease = claimed(database)
+    with suppress(ZeroDivisionError), database.transaction() as tx:
+        undone = add_answer(tx, "undone")
+        tx.flights.land(lease, answer_id=undone, stored_at=NOW, expires_at=NOW + DAY)
+        assert recall(tx, BOB) is not None
+        raise ZeroDivisionError
+
+    land(database, lease, "the one that stands")
+
+    assert recalled(database) == "the one that stands"
+
+
+def test_answers_are_remembered_up_to_a_bound(database: SqlDatabase) -> None:
+    remembered = RememberedAnswers(most_characters=100)
+    with database.transaction() as tx:
+        ids = [add_answer(tx, text) for text in ("a" * 50, "b" * 40, "c" * 40)]
+        rows = tx.connection.execute(select(AnswerRow.id, AnswerRow.digest)).all()
+        names = sorted((row.id, row.digest) for row in rows)
+        for name in (*names, names[0]):
+            ((_, said),) = remembered.of(tx.connection, [name]).values()
+            assert said.id == name[0]
+
+    assert [name[0] for name in names] == ids
+    assert remembered.characters() <= 100

@@ -12,7 +12,7 @@ from askonce.core.clock import Deadline
 from askonce.core.errors import AnswerParkedError, DatabaseUnavailableError
 from askonce.core.flights import Lease
 from askonce.core.orders import Order
-from askonce.core.ports import Chain, Transaction
+from askonce.core.ports import Chain, Told, Transaction
 from askonce.core.purchases import Purchase
 from askonce.providers.prices import Prices
 from askonce.services.budgets import Budgets
@@ -44,6 +44,14 @@ class AwayLedger:
     ) -> "Future[Any]":
         del together, item
         return self._fail()
+
+    def tell_together(
+        self,
+        told: Told[Any],
+        together: Callable[[Transaction, Sequence[Any]], Sequence[Any]],
+        item: Any,
+    ) -> None:
+        raise NotImplementedError
 
     def _fail(self) -> "Future[Any]":
         self.tries += 1

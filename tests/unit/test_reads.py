@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from askonce.core.errors import DatabaseUnavailableError
 from askonce.core.events import Action
+from askonce.core.ports import Told
 from askonce.services.booking import Reads
 from tests.examples import CALLER
 from tests.fakes.clock import FakeClock
@@ -26,6 +27,9 @@ class FailingLedger:
         failed: Future[Any] = Future()
         failed.set_exception(DatabaseUnavailableError())
         return failed
+
+    def tell_together(self, told: Told[Any], together: Callable[..., Any], item: Any) -> None:
+        raise NotImplementedError
 
 
 def test_a_read_that_cannot_be_booked_stands_in_the_log() -> None:

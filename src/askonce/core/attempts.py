@@ -37,3 +37,8 @@ class Attempt:
     reason: str | None
     answer_id: int | None
     finished_at: datetime | None
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether the user for whom this call was made has been erased."""
+        return not self.user_id

@@ -30,6 +30,7 @@ from askonce.core.stores import Budgets, Messages, Preferences, RateLimits, Sess
 T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
+B_contra = TypeVar("B_contra", contravariant=True)
 
 
 class Provider(Protocol):
@@ -162,12 +163,22 @@ class Answers(Protocol):
     ) -> int:
         """Keep an answer and return its id."""
 
+    def keep(
+        self, question: Question, answer: Answer, *, tenant: str, fingerprint: bytes, at: datetime
+    ) -> Answer:
+        """Keep an answer and return it as it will be read from now on."""
+
 
 class Analyses(Protocol):
     """The history of all users."""
 
     def add(self, asker: Asker, answer_id: int, *, cached: bool, at: datetime) -> Analysis | None:
         """Write that a user was given an answer; None when the answer has been deleted."""
+
+    def add_paid(
+        self, asker: Asker, question: Question, answer: Answer, *, at: datetime
+    ) -> Analysis:
+        """Write that a user was given an answer that was kept in this very transaction."""
 
     def share(self, gifts: Sequence[Gift], *, at: datetime) -> Sequence[Analysis | None]:
         """Write that users were given answers that cost them nothing; None as `add` does."""
@@ -279,9 +290,6 @@ class Attempts(Protocol):
     def owners_of_open(self) -> Sequence[str]:
         """Return the processes that have calls open, or died with some."""
 
-    def is_anonymous(self, attempt_id: int) -> bool:
-        """Return whether the user for whom this call was made has been erased."""
-
     def outcome(self, attempt_id: int, lease: Lease, *, owner: str) -> Outcome | None:
         """Return how this very call stands; None when it was never written here."""
 
@@ -362,6 +370,14 @@ class Database(Protocol):
     def ping(self) -> None: ...
 
 
+class Told(Protocol[B_contra]):
+    """Who is told how something ended, once: a future, or what stands for one."""
+
+    def set_result(self, result: B_contra, /) -> None: ...
+
+    def set_exception(self, error: BaseException, /) -> None: ...
+
+
 class Ledger(Protocol):
     """The one writer of a process: commits everything that waits in one transaction."""
 
@@ -384,6 +400,11 @@ class Ledger(Protocol):
         It returns one result for each item, in their order. It runs before all other works of
         its batch, and may be run twice as they may.
         """
+
+    def tell_together(
+        self, told: Told[B], together: Callable[[Transaction, Sequence[A]], Sequence[B]], item: A
+    ) -> None:
+        """Do what `write_together` does, and tell somebody instead of resolving a future."""
 
 
 class Liveness(Protocol):

@@ -13,10 +13,12 @@ from sqlalchemy import (
 )
 
 from askonce.core.access import Asker, Caller
-from askonce.core.answers import Analysis
+from askonce.core.answers import Analysis, Answer
 from askonce.core.ports import Gift, HistoryFilter, Page
+from askonce.core.questions import Question
 from askonce.db.giving import ANSWER_COLUMNS, Said, share_all
 from askonce.db.history import ANALYSES, History, analysis_of
+from askonce.db.prepared import Prepared
 from askonce.db.rows import AnalysisRow, AnswerRow
 from askonce.db.unused import hold, remove_unused
 
@@ -31,7 +33,7 @@ _ANSWERS_TO_SHARE = (
     .where(AnswerRow.id.in_(bindparam("answer_ids", expanding=True)))
     .with_for_update(read=True, key_share=True)
 )
-_ADD = insert(AnalysisRow).returning(AnalysisRow.id)
+_ADD = Prepared(insert(AnalysisRow).returning(AnalysisRow.id))
 
 
 class SqlAnalyses:
@@ -48,17 +50,14 @@ class SqlAnalyses:
         ).one_or_none()
         if row is None:
             return None
-        analysis_id = self._connection.execute(
-            _ADD,
-            {
-                "tenant": asker.tenant,
-                "user_id": asker.user_id,
-                "answer_id": answer_id,
-                "cached": cached,
-                "created_at": at,
-            },
-        ).scalar_one()
-        return Said.of(row).to(asker, analysis_id, cached=cached, at=at)
+        return self._added(asker, Said.of(row), cached=cached, at=at)
+
+    def add_paid(
+        self, asker: Asker, question: Question, answer: Answer, *, at: datetime
+    ) -> Analysis:
+        """Write that a user was given an answer that was kept in this very transaction."""
+        said = Said(answer.id or 0, question.text, answer, question.output_schema is not None)
+        return self._added(asker, said, cached=False, at=at)
 
     def share(self, gifts: Sequence[Gift], *, at: datetime) -> Sequence[Analysis | None]:
         """Write that users were given answers that cost them nothing; None as `add` does."""
@@ -119,6 +118,19 @@ class SqlAnalyses:
         if removed is not None:
             self._remove_unused(answer_id)
         return removed
+
+    def _added(self, asker: Asker, said: Said, *, cached: bool, at: datetime) -> Analysis:
+        (analysis_id,) = _ADD.one(
+            self._connection,
+            {
+                "tenant": asker.tenant,
+                "user_id": asker.user_id,
+                "answer_id": said.id,
+                "cached": cached,
+                "created_at": at,
+            },
+        )
+        return said.to(asker, analysis_id, cached=cached, at=at)
 
     def _remove_unused(self, answer_id: int) -> None:
         remove_unused(self._connection, [answer_id])

@@ -1,18 +1,21 @@
 """What providers said."""
 
 import secrets
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, insert
 
 from askonce.core.answers import Answer
 from askonce.core.questions import Question
+from askonce.db.columns import dollars, picodollars
+from askonce.db.prepared import Prepared
 from askonce.db.rows import AnswerRow
 
 _SALT_BYTES = 32
 
 # Built once: building a statement takes longer than running it.
-_ADD = insert(AnswerRow).returning(AnswerRow.id)
+_ADD = Prepared(insert(AnswerRow).returning(AnswerRow.id))
 
 
 class SqlAnswers:
@@ -25,10 +28,18 @@ class SqlAnswers:
         self, question: Question, answer: Answer, *, tenant: str, fingerprint: bytes, at: datetime
     ) -> int:
         """Keep an answer and return its id."""
+        kept = self.keep(question, answer, tenant=tenant, fingerprint=fingerprint, at=at)
+        return kept.id or 0
+
+    def keep(
+        self, question: Question, answer: Answer, *, tenant: str, fingerprint: bytes, at: datetime
+    ) -> Answer:
+        """Keep an answer and return it as it will be read from now on."""
         # No choice that anything depends on, so it need not come from outside.
         salt = secrets.token_bytes(_SALT_BYTES)
-        return self._connection.execute(
-            _ADD,
+        digest = answer.digest_with(salt, fingerprint)
+        (answer_id,) = _ADD.one(
+            self._connection,
             {
                 "tenant": tenant,
                 "fingerprint": fingerprint,
@@ -42,7 +53,9 @@ class SqlAnswers:
                 "tokens_out": answer.tokens_out,
                 "cost": answer.cost,
                 "salt": salt,
-                "digest": answer.digest_with(salt, fingerprint),
+                "digest": digest,
                 "created_at": at,
             },
-        ).scalar_one()
+        )
+        cost = None if answer.cost is None else dollars(picodollars(answer.cost))
+        return replace(answer, id=answer_id, digest=digest, cost=cost)

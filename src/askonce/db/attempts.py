@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     bindparam,
     insert,
     literal_column,
@@ -24,6 +24,7 @@ from askonce.db import holds
 from askonce.db.columns import UtcDateTime
 from askonce.db.holds import Charge
 from askonce.db.money_rows import ReservationRow
+from askonce.db.prepared import Prepared
 from askonce.db.rows import AttemptRow
 
 # Written out, not bound: SQLite uses a partial index only where it can see that it applies.
@@ -38,7 +39,7 @@ DIED = "process died"
 _IS_IT = AttemptRow.id == bindparam("attempt_id")
 
 # Built once: building a statement takes longer than running it.
-_WRITE = insert(AttemptRow).values(outcome=Outcome.OPEN.value).returning(AttemptRow.id)
+_WRITE = Prepared(insert(AttemptRow).values(outcome=Outcome.OPEN.value).returning(AttemptRow.id))
 _COLUMNS = (
     AttemptRow.id,
     AttemptRow.tenant,
@@ -52,9 +53,8 @@ _COLUMNS = (
     AttemptRow.answer_id,
     AttemptRow.finished_at,
 )
-_USER = select(AttemptRow.user_id).where(_IS_IT)
-_LOCKED = select(*_COLUMNS).where(_IS_IT).with_for_update()
-_SETTLE = update(AttemptRow).where(_IS_IT).returning(AttemptRow.is_budgeted)
+_LOCKED = Prepared(select(*_COLUMNS).where(_IS_IT).with_for_update())
+_SETTLE = Prepared(update(AttemptRow).where(_IS_IT).returning(AttemptRow.is_budgeted))
 _IS_OPEN_OF = (AttemptRow.owner == bindparam("of_owner"), AttemptRow.outcome == _OPEN)
 _ABANDONED = (*_IS_OPEN_OF, AttemptRow.fingerprint == bindparam("of_question"))
 _ALL_ABANDONED = (
@@ -88,8 +88,8 @@ class SqlAttempts:
         is_budgeted: bool = False,
     ) -> int:
         """Write the intent to call a provider, and return the attempt's id."""
-        return self.connection.execute(
-            _WRITE,
+        written = _WRITE.one(
+            self.connection,
             {
                 "tenant": asker.tenant,
                 "user_id": asker.user_id,
@@ -102,9 +102,11 @@ class SqlAttempts:
                 "provider": provider,
                 "model": model,
                 "started_at": at,
-                **({"is_budgeted": True} if is_budgeted else {}),
+                "is_budgeted": is_budgeted or None,
             },
-        ).scalar_one()
+        )
+        attempt_id: int = written.id
+        return attempt_id
 
     def settle(
         self,
@@ -117,8 +119,8 @@ class SqlAttempts:
         answer_id: int | None = None,
     ) -> None:
         """Write how a call ended, and what it is known to have cost."""
-        is_budgeted = self.connection.execute(
-            _SETTLE,
+        settled = _SETTLE.row(
+            self.connection,
             {
                 "attempt_id": attempt_id,
                 "outcome": outcome.value,
@@ -129,13 +131,13 @@ class SqlAttempts:
                 "cost": None if answer is None else answer.cost,
                 "finished_at": at,
             },
-        ).scalar_one_or_none()
-        if is_budgeted:
+        )
+        if settled is not None and settled.is_budgeted:
             holds.settle(self.connection, attempt_id, outcome, answer)
 
     def locked(self, attempt_id: int) -> Attempt | None:
         """Return one call; nobody else settles it until this transaction ends."""
-        row = self.connection.execute(_LOCKED, {"attempt_id": attempt_id}).one_or_none()
+        row = _LOCKED.row(self.connection, {"attempt_id": attempt_id})
         return None if row is None else _attempt(row)
 
     def abandon(self, fingerprint: bytes, *, owner: str, at: datetime) -> Sequence[Attempt]:
@@ -160,11 +162,6 @@ class SqlAttempts:
             select(AttemptRow.owner).where(AttemptRow.outcome == _OPEN).distinct()
         ).all()
 
-    def is_anonymous(self, attempt_id: int) -> bool:
-        """Return whether the user for whom this call was made has been erased."""
-        facts = {"attempt_id": attempt_id}
-        return self.connection.execute(_USER, facts).scalar_one_or_none() == ANONYMOUS
-
     def outcome(self, attempt_id: int, lease: Lease, *, owner: str) -> Outcome | None:
         """Return how this very call stands; None when it was never written here.
 
@@ -183,7 +180,7 @@ class SqlAttempts:
         return None if found is None else Outcome(found)
 
 
-def _attempt(row: Row[*tuple[object, ...]]) -> Attempt:
+def _attempt(row: Any) -> Attempt:
     return Attempt(
         id=row.id,
         tenant=row.tenant,

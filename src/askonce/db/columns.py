@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer
+from sqlalchemy import BigInteger, Connection, DateTime, Dialect, Integer
 from sqlalchemy.types import TypeDecorator
 
 from askonce.core.limits import microseconds
@@ -27,9 +27,10 @@ def dollars(stored: int) -> Decimal:
     return Decimal(stored) / _PICODOLLARS
 
 
-def stored_in_sqlite(at: datetime) -> str:
-    """Return a moment as SQLite has it."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+def stored(connection: Connection, at: datetime) -> str:
+    """Return a moment as text that is stored as it should be, without going through the column."""
+    moment = at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return moment if connection.dialect.name == "sqlite" else f"{moment}+00"
 
 
 class UtcDateTime(TypeDecorator[datetime]):

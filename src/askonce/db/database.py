@@ -37,6 +37,7 @@ from askonce.db.idempotency import SqlIdempotencyKeys
 from askonce.db.keys import SqlKeys
 from askonce.db.messages import SqlMessages
 from askonce.db.preferences import SqlPreferences
+from askonce.db.prepared import run
 from askonce.db.pruning import (
     SqlOldAnalyses,
     SqlOldAttempts,
@@ -405,4 +406,4 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A writer that begins as a reader fails with "database is locked" when it first writes.
     begin = connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE")
-    connection.exec_driver_sql(begin)
+    run(connection, begin, ())

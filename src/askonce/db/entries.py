@@ -15,12 +15,14 @@ from sqlalchemy import Connection, bindparam, select, text
 
 from askonce.core.caching import Accepted
 from askonce.db.giving import ANSWER_COLUMNS, Said
+from askonce.db.prepared import Prepared
 from askonce.db.rows import AnswerRow
 
 # A fingerprint is a SHA-256.
 _KEY_BYTES = 32
-_IN_SQLITE = text(
-    f"""
+_IN_SQLITE = Prepared(
+    text(
+        f"""
     WITH RECURSIVE wanted (place) AS (
       SELECT 0 UNION ALL SELECT place + 1 FROM wanted WHERE place + 1 < :size
     )
@@ -29,15 +31,18 @@ _IN_SQLITE = text(
     JOIN flights ON flights.fingerprint = substr(:keys, place * {_KEY_BYTES} + 1, {_KEY_BYTES})
     JOIN answers ON answers.id = answer_id AND answers.fingerprint = flights.fingerprint
     """  # noqa: S608 - nothing of it comes from outside
+    )
 )
-_IN_POSTGRESQL = text(
-    """
+_IN_POSTGRESQL = Prepared(
+    text(
+        """
     SELECT place - 1, answers.id, digest, stored_at, expires_at
     FROM unnest(CAST(:keys AS bytea[])) WITH ORDINALITY AS wanted (fingerprint, place)
     JOIN flights USING (fingerprint)
     JOIN answers ON answers.id = answer_id AND answers.fingerprint = flights.fingerprint
     FOR KEY SHARE OF answers
     """
+    )
 )
 _SAID = select(AnswerRow.tenant, *ANSWER_COLUMNS).where(
     AnswerRow.id.in_(bindparam("answer_ids", expanding=True))
@@ -82,6 +87,10 @@ class RememberedAnswers:
             self._remember((said.id, said.answer.digest), row.tenant, said)
         return found
 
+    def characters(self) -> int:
+        """Return how many characters are held."""
+        return self._held
+
     def _remember(self, name: _Name, tenant: str, said: Said) -> None:
         with self._lock:
             if name[1] is None or name in self._said:
@@ -113,11 +122,15 @@ def _rows(
 ) -> Sequence[tuple[int, int, str | None, datetime | str, datetime | str]]:
     if connection.dialect.name == "sqlite":
         facts = {"size": len(keys), "keys": b"".join(keys)}
-        rows: list[tuple[int, int, str | None, str, str]] = json.loads(
-            connection.execute(_IN_SQLITE, facts).scalar_one()
-        )
+        (written,) = _IN_SQLITE.one(connection, facts)
+        rows: list[tuple[int, int, str | None, str, str]] = json.loads(written)
         return rows
-    return [tuple(row) for row in connection.execute(_IN_POSTGRESQL, {"keys": list(keys)})]
+    return _IN_POSTGRESQL.rows(connection, {"keys": _array(keys)})
+
+
+def _array(keys: Sequence[bytes]) -> str:
+    """Return keys as PostgreSQL writes an array of them: the driver would take each on its own."""
+    return "{" + ",".join([f'"\\\\x{key.hex()}"' for key in keys]) + "}"
 
 
 def _moment(stored: datetime | str) -> datetime:

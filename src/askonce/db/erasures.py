@@ -18,10 +18,12 @@ from askonce.core.erasure import Receipt
 from askonce.core.flights import first_epoch
 from askonce.db.erasing import Erasing
 from askonce.db.erasure_rows import ErasureRow
+from askonce.db.prepared import Prepared
 
 _ERAS = select(ErasureRow.digest, ErasureRow.era).where(
     ErasureRow.digest.in_(bindparam("digests", expanding=True))
 )
+_ERA = Prepared(select(ErasureRow.era).where(ErasureRow.digest == bindparam("of_user")))
 # Rather fail than keep all misses waiting behind somebody who does not end.
 _PATIENCE = text("SET LOCAL lock_timeout = 1000")
 _BARRIER = text("LOCK TABLE erasures IN ACCESS EXCLUSIVE MODE")
@@ -37,6 +39,9 @@ class SqlErasures:
     def eras(self, askers: Sequence[Asker]) -> Sequence[int]:
         """Return the eras that their users are in, 0 for who was not erased lately."""
         digests = [_digest(asker.tenant, asker.user_id) for asker in askers]
+        if len(digests) == 1:
+            row = _ERA.row(self._connection, {"of_user": digests[0]})
+            return [0 if row is None else row.era]
         rows = self._connection.execute(_ERAS, {"digests": sorted(set(digests))})
         found = {row.digest: row.era for row in rows}
         return [found.get(digest, 0) for digest in digests]

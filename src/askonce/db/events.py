@@ -24,7 +24,7 @@ from askonce.core.events import Action, Event
 from askonce.core.ranges import Range
 from askonce.core.seals import Coverage, Facts, microseconds
 from askonce.db.book_rows import EventRow
-from askonce.db.columns import picodollars, stored_in_sqlite
+from askonce.db.columns import picodollars, stored
 from askonce.db.many import ManyRows
 
 # In the order in which they are written, and hashed behind the id; with PostgreSQL's types.
@@ -83,9 +83,8 @@ class SqlTrail:
 
     def add(self, events: Sequence[Event]) -> None:
         """Write events down."""
-        zone = "" if self._connection.dialect.name == "sqlite" else "+00"
         # A batch has few moments.
-        moments = {at: stored_in_sqlite(at) + zone for at in {event.at for event in events}}
+        moments = {at: stored(self._connection, at) for at in {event.at for event in events}}
         _ADD.write(self._connection, [_written(event, moments[event.at]) for event in events])
 
     def newest(self, wanted: EventFilter) -> EventPage:

@@ -11,7 +11,7 @@ from datetime import datetime
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, Executable, and_, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from askonce.core.caching import Accepted
@@ -20,6 +20,7 @@ from askonce.core.ports import Entry, Kept
 from askonce.core.requests import Request
 from askonce.db.entries import RememberedAnswers, read_entries
 from askonce.db.giving import share_all
+from askonce.db.prepared import Prepared
 from askonce.db.rows import FlightRow
 
 RUNNING = FlightState.RUNNING.value
@@ -49,7 +50,7 @@ _SEEN = select(
 )
 
 _READ = _SEEN.where(FlightRow.fingerprint.in_(bindparam("keys", expanding=True)))
-_LOCKED = _SEEN.where(_IS_IT).with_for_update()
+_LOCKED = Prepared(_SEEN.where(_IS_IT).with_for_update())
 _BEAT = (
     update(FlightRow)
     .where(
@@ -67,12 +68,12 @@ _TAKE_OVER = (
     .values(fence=FlightRow.fence + 1, beat=0, takeovers=FlightRow.takeovers + 1)
 )
 _GIVE_UP = update(FlightRow).where(_IS_SILENT).values(state=FAILED)
-_LAND = (
+_LAND = Prepared(
     update(FlightRow)
     .where(
         _IS_IT,
         FlightRow.epoch == bindparam("leased_epoch"),
-        FlightRow.state.in_([RUNNING, FAILED]),
+        or_(_IS_RUNNING, FlightRow.state == FAILED),
     )
     .values(state=FlightState.DONE.value, failure=None)
 )
@@ -90,7 +91,7 @@ PURGED = {
 }
 
 
-def _claim(dialect: ModuleType) -> Executable:
+def _claim(dialect: ModuleType) -> Prepared:
     first = dialect.insert(FlightRow).values(
         epoch=bindparam("first"),
         fence=bindparam("first"),
@@ -99,7 +100,7 @@ def _claim(dialect: ModuleType) -> Executable:
         state=RUNNING,
         takeovers=0,
     )
-    claim: Executable = first.on_conflict_do_update(
+    claim = first.on_conflict_do_update(
         index_elements=[FlightRow.fingerprint],
         set_={
             "epoch": FlightRow.epoch + 1,
@@ -111,8 +112,8 @@ def _claim(dialect: ModuleType) -> Executable:
             "failure": None,
         },
         where=and_(FlightRow.state != RUNNING, or_(FlightRow.answer_id.is_(None), ~_IS_ACCEPTED)),
-    ).returning(FlightRow.epoch, FlightRow.fence)
-    return claim
+    )
+    return Prepared(claim.returning(FlightRow.epoch, FlightRow.fence))
 
 
 _CLAIM = {dialect.__name__.rpartition(".")[2]: _claim(dialect) for dialect in (sqlite, postgresql)}
@@ -170,8 +171,8 @@ class SqlFlights:
 
         The old entry stays readable until a new answer replaces it.
         """
-        row = self._connection.execute(
-            _CLAIM[self._connection.dialect.name],
+        row = _CLAIM[self._connection.dialect.name].row(
+            self._connection,
             {
                 "fingerprint": fingerprint,
                 "tenant": tenant,
@@ -179,7 +180,7 @@ class SqlFlights:
                 "first": first_epoch(accepted.now),
                 **_limits(accepted),
             },
-        ).one_or_none()
+        )
         if row is None:
             return None
         return Lease(fingerprint=fingerprint, epoch=row.epoch, fence=row.fence)
@@ -191,7 +192,7 @@ class SqlFlights:
 
     def locked(self, fingerprint: bytes) -> Seen | None:
         """Return a question's row; nobody else changes it until this transaction ends."""
-        row = self._connection.execute(_LOCKED, {"key": fingerprint}).one_or_none()
+        row = _LOCKED.row(self._connection, {"key": fingerprint})
         return None if row is None else _seen(row)
 
     def beat(self, fingerprints: Sequence[bytes], owner: str) -> None:
@@ -225,16 +226,14 @@ class SqlFlights:
         The first answer of an epoch stands, whichever leader brings it: False when the epoch has
         one, or was purged. A failed epoch has none, and what was paid for is kept.
         """
-        return self._changed(
-            _LAND,
-            {
-                "key": lease.fingerprint,
-                "leased_epoch": lease.epoch,
-                "answer_id": answer_id,
-                "stored_at": stored_at,
-                "expires_at": expires_at,
-            },
-        )
+        facts = {
+            "key": lease.fingerprint,
+            "leased_epoch": lease.epoch,
+            "answer_id": answer_id,
+            "stored_at": stored_at,
+            "expires_at": expires_at,
+        }
+        return _LAND.change(self._connection, facts) == 1
 
     def fail(self, lease: Lease, *, failure: str | None) -> bool:
         """End a flight without an answer; `failure` is for those who are waiting.
@@ -263,7 +262,7 @@ def _leased(lease: Lease) -> dict[str, object]:
     return {"key": lease.fingerprint, "seen_fence": lease.fence}
 
 
-def _seen(row: Row[*tuple[Any, ...]]) -> Seen:
+def _seen(row: Any) -> Seen:
     return Seen(
         epoch=row.epoch,
         fence=row.fence,

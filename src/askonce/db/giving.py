@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Boolean, Connection, Row, bindparam, text
+from sqlalchemy import Connection, Row
 
 from askonce.core.access import Asker
 from askonce.core.answers import Analysis, Answer, FinishReason
-from askonce.db.columns import UtcDateTime, stored_in_sqlite
+from askonce.db.columns import stored
 from askonce.db.many import ManyRows
 from askonce.db.rows import AnswerRow
 
@@ -30,24 +30,16 @@ ANSWER_COLUMNS = (
     AnswerRow.digest,
 )
 
-_AT = bindparam("at", type_=UtcDateTime)
-_CACHED = bindparam("cached", type_=Boolean)
-_SHARE_IN_SQLITE = ManyRows(
+_SHARE = ManyRows(
     "analyses",
-    dict.fromkeys(("tenant", "user_id", "answer_id", "cached", "created_at"), ""),
+    {
+        "tenant": "varchar",
+        "user_id": "varchar",
+        "answer_id": "bigint",
+        "cached": "boolean",
+        "created_at": "timestamptz",
+    },
 )
-# The rows get their ids in the order of the sort, so the smallest id is the first one's.
-_SHARE_IN_POSTGRESQL = text(
-    """
-    INSERT INTO analyses (tenant, user_id, answer_id, cached, created_at)
-    SELECT tenant, user_id, answer_id, :cached, :at
-    FROM unnest(CAST(:tenants AS varchar[]), CAST(:user_ids AS varchar[]),
-                CAST(:answer_ids AS bigint[]))
-         WITH ORDINALITY AS gifts (tenant, user_id, answer_id, place)
-    ORDER BY place
-    RETURNING id
-    """
-).bindparams(_AT, _CACHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,27 +85,10 @@ def share_all(
 ) -> Sequence[Analysis | None]:
     """Write a history row for each asker whom there is something to give; None for the others."""
     given = [(asker, one.id) for asker, one in zip(askers, said, strict=True) if one is not None]
-    ids = iter(_share(connection, given, at) if given else ())
+    moment = stored(connection, at)
+    rows = [(asker.tenant, asker.user_id, answer_id, True, moment) for asker, answer_id in given]
+    ids = iter(_SHARE.write_with_ids(connection, rows) if rows else ())
     return [
         None if one is None else one.to(asker, next(ids), cached=True, at=at)
         for asker, one in zip(askers, said, strict=True)
     ]
-
-
-def _share(
-    connection: Connection, given: Sequence[tuple[Asker, int]], at: datetime
-) -> Sequence[int]:
-    if connection.dialect.name == "sqlite":
-        moment = stored_in_sqlite(at)
-        rows = [(asker.tenant, asker.user_id, answer_id, 1, moment) for asker, answer_id in given]
-        # Nobody else writes meanwhile, so the ids count up without a gap.
-        last_id = _SHARE_IN_SQLITE.write_in_sqlite(connection, rows)
-        return range(last_id + 1 - len(given), last_id + 1)
-    facts = {
-        "cached": True,
-        "at": at,
-        "tenants": [asker.tenant for asker, _ in given],
-        "user_ids": [asker.user_id for asker, _ in given],
-        "answer_ids": [answer_id for _, answer_id in given],
-    }
-    return sorted(connection.execute(_SHARE_IN_POSTGRESQL, facts).scalars())

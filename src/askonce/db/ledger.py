@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from askonce.core.errors import DatabaseUnavailableError, OverloadedError
+from askonce.core.ports import Told
 from askonce.db.database import SqlDatabase, SqlTransaction
 from askonce.telemetry.meters import UNMETERED, Meters
 
@@ -34,15 +35,18 @@ _APART_SECONDS = 5.0
 Together = Callable[[SqlTransaction, Sequence[Any]], Sequence[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Entry:
-    """An item of a kind of work that is done once for all its items of a batch."""
+    """An item of a kind of work that is done once for all its items of a batch.
+
+    Not frozen: that would double what it costs to make one.
+    """
 
     together: Together
     item: Any
+    told: Told[Any]
     key: bytes = b""
     budgets: Sequence[int] = ()
-    future: "Future[Any]" = field(default_factory=Future)
     since: float = field(default_factory=time.perf_counter)
 
 
@@ -73,7 +77,9 @@ class GroupCommitLedger:
         Raises:
             OverloadedError: so much waits already that waiting is hopeless.
         """
-        return self._put(_Entry(_one_by_one, work, key, budgets))
+        future: Future[T] = Future()
+        self._put(_Entry(_one_by_one, work, future, key, budgets))
+        return future
 
     def write_together(
         self, together: Callable[[SqlTransaction, Sequence[A]], Sequence[B]], item: A
@@ -84,7 +90,18 @@ class GroupCommitLedger:
         works: it sees only what was committed before. Else as `write`; an item is run alone when
         its batch fails.
         """
-        return self._put(_Entry(together, item))
+        future: Future[B] = Future()
+        self._put(_Entry(together, item, future))
+        return future
+
+    def tell_together(
+        self,
+        told: Told[B],
+        together: Callable[[SqlTransaction, Sequence[A]], Sequence[B]],
+        item: A,
+    ) -> None:
+        """Do what `write_together` does, and tell somebody instead of resolving a future."""
+        self._put(_Entry(together, item, told))
 
     def waiting(self) -> int:
         """Return how many works wait for a batch."""
@@ -95,11 +112,10 @@ class GroupCommitLedger:
         self._waiting.put(None)
         self._thread.join()
 
-    def _put(self, entry: _Entry) -> "Future[Any]":
+    def _put(self, entry: _Entry) -> None:
         if self.waiting() >= _MAX_WAITING:
             raise OverloadedError
         self._waiting.put(entry)
-        return entry.future
 
     def _run(self) -> None:
         is_over = False
@@ -138,12 +154,12 @@ class GroupCommitLedger:
         oldest = min(entry.since for entry in batch)
         self._meters.batch_committed(len(batch), time.perf_counter() - oldest)
         for entry, result in done:
-            entry.future.set_result(result)
+            entry.told.set_result(result)
 
     def _commit_apart(self, batch: list[_Entry], error: Exception) -> None:
         """Run the works of a failed batch one by one, so that only the guilty one fails."""
         if len(batch) == 1:
-            batch[0].future.set_exception(error)
+            batch[0].told.set_exception(error)
             return
         is_away = isinstance(error, DatabaseUnavailableError)
         if is_away:
@@ -155,7 +171,7 @@ class GroupCommitLedger:
         for entry in batch:
             if is_away or time.clock_gettime(time.CLOCK_MONOTONIC) >= until:
                 # Without this a batch would wait for two hundred connection or lock timeouts.
-                entry.future.set_exception(DatabaseUnavailableError())
+                entry.told.set_exception(DatabaseUnavailableError())
             else:
                 self._commit([entry])
 

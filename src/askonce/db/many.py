@@ -12,6 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from askonce.db.prepared import Prepared, run
+
 # All sizes of two tables are remembered by the driver (`cached_statements`).
 MOST_AT_ONCE = 64
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
@@ -44,22 +46,34 @@ class ManyRows:
         read = [f"CAST(one->>{place} AS {kind})" for place, kind in enumerate(types.values())]
         chosen = ", ".join((*read, *(one["postgresql"] for one in fixed.values())))
         rows = "jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY AS every (one, place)"
-        self._in_postgresql = text(
-            f"{into} SELECT {chosen} FROM {rows} ORDER BY place {ending}"  # noqa: S608 - see above
-        )
+        statement = f"{into} SELECT {chosen} FROM {rows} ORDER BY place {ending}"  # noqa: S608 - see above
+        self._in_postgresql = Prepared(text(statement))
+        self._with_ids = Prepared(text(f"{statement} RETURNING id"))
 
     def write(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
         """Write all rows, in their order."""
         if connection.dialect.name == "sqlite":
-            self.write_in_sqlite(connection, rows)
+            self._write_in_sqlite(connection, rows)
         else:
-            connection.execute(self._in_postgresql, {"rows": _COMPACT.encode(rows)})
+            self._in_postgresql.change(connection, {"rows": _COMPACT.encode(rows)})
 
-    def write_in_sqlite(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
+    def write_with_ids(
+        self, connection: Connection, rows: Sequence[Sequence[Any]]
+    ) -> Sequence[int]:
+        """Write all rows, and return their ids, which ascend in the order of the rows."""
+        if connection.dialect.name == "sqlite":
+            # Nobody else writes meanwhile, so the ids count up without a gap.
+            last_id = self._write_in_sqlite(connection, rows)
+            return range(last_id + 1 - len(rows), last_id + 1)
+        # The rows get their ids in the order of the sort, so the smallest one is the first one's.
+        given = self._with_ids.rows(connection, {"rows": _COMPACT.encode(rows)})
+        return sorted(row[0] for row in given)
+
+    def _write_in_sqlite(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
         """Write all rows, in their order, and return the id of the last one."""
         last_id = 0
         for begin in range(0, len(rows), MOST_AT_ONCE):
             some = rows[begin : begin + MOST_AT_ONCE]
             values = tuple(chain.from_iterable(some))
-            last_id = connection.exec_driver_sql(self._in_sqlite[len(some) - 1], values).lastrowid
+            last_id = run(connection, self._in_sqlite[len(some) - 1], values).lastrowid
         return last_id

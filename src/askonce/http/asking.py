@@ -12,7 +12,7 @@ from askonce.core.errors import DatabaseUnavailableError
 from askonce.core.landings import Asked, Boarded, Way
 from askonce.core.limits import Subject
 from askonce.core.requests import Request
-from askonce.http.arrivals import Arrivals
+from askonce.http.arrivals import Arrival, Arrivals
 from askonce.http.middleware import Headers
 from askonce.http.quotas import DOCUMENTED
 from askonce.services.ask_once import AskOnce
@@ -111,9 +111,13 @@ class Asking:
         """
         started = time.perf_counter()
         asker = request.asker
+        arrival: Arrival[Recalled] = Arrival(self._arrivals)
         try:
             with traces.step("recall"):
-                return await self._soon(self._ask_once.recall(request))
+                self._ask_once.recall_for(arrival, request)
+                return await self._arrivals.at(arrival, seconds=_LOOK_UP_SECONDS)
+        except TimeoutError:
+            raise DatabaseUnavailableError from None
         finally:
             requests.tell(
                 {
@@ -125,7 +129,12 @@ class Asking:
 
     async def visited(self, subjects: Sequence[Subject]) -> Recalled:
         """Count a request that asks nothing; raises as `recalled`."""
-        return await self._soon(self._ask_once.visit(*subjects))
+        try:
+            return await self._arrivals.of(
+                self._ask_once.visit(*subjects), seconds=_LOOK_UP_SECONDS
+            )
+        except TimeoutError:
+            raise DatabaseUnavailableError from None
 
     async def arrived(self, boarded: Boarded) -> Asked:
         """Return the answer, once it is there; raises what went wrong on the way."""
@@ -157,9 +166,3 @@ class Asking:
     async def of(self, future: "Future[T]") -> T:
         """Return what a future gives, or raise what it raises."""
         return await self._arrivals.of(future)
-
-    async def _soon(self, future: "Future[T]") -> T:
-        try:
-            return await self._arrivals.of(future, seconds=_LOOK_UP_SECONDS)
-        except TimeoutError:
-            raise DatabaseUnavailableError from None

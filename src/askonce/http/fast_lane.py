@@ -12,7 +12,7 @@ from functools import lru_cache
 from pydantic import ValidationError
 from starlette.types import Message, Receive, Scope, Send
 
-from askonce.core.access import Caller
+from askonce.core.access import Asker, Caller
 from askonce.core.caching import CacheRules
 from askonce.core.errors import AskonceError
 from askonce.core.preferences import Wishes
@@ -115,18 +115,27 @@ class FastLane:
             return None
         body = message["body"]
         read = self._remembered if len(body) <= _LARGEST_REMEMBERED else self._read
-        question = read(body, preferred, self._analyses.scope(caller, user_id))
-        if question is None:
+        asked = read(body, preferred, self._analyses.scope(caller, user_id))
+        if asked is None:
             return None
-        return self._analyses.request(caller, user_id, question, rules=_PLAIN_RULES)
+        question, fingerprint = asked
+        return Request(
+            question=question,
+            fingerprint=fingerprint,
+            asker=Asker.of(caller, user_id),
+            rules=_PLAIN_RULES,
+        )
 
-    def _read(self, body: bytes, preferred: Wishes, _sharing: Sharing) -> Question | None:
+    def _read(
+        self, body: bytes, preferred: Wishes, sharing: Sharing
+    ) -> tuple[Question, bytes] | None:
         # Each scope remembers for itself: how long reading takes tells nothing to another one.
         try:
             draft = AnalyzeIn.model_validate_json(body).draft()
-            return self._analyses.question(draft, preferred)
+            question = self._analyses.question(draft, preferred)
         except (ValidationError, AskonceError):
             return None
+        return question, question.fingerprint(sharing)
 
     async def _answer(
         self, request: Request, request_id: str

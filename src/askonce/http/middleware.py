@@ -71,7 +71,7 @@ class RequestEdge:
     def marked(self, headers: Headers, request_id: str) -> Headers:
         """Return the headers of an answer with those that every answer has."""
         marked = [*headers, (b"x-request-id", request_id.encode()), *_ALWAYS]
-        names = {name for name, _ in headers}
+        names = [name for name, _ in headers]
         marked += [header for header in _ELSE if header[0] not in names]
         if not self.door.is_open():
             # Whoever keeps a connection to this process shall find another one.

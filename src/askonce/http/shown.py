@@ -72,6 +72,8 @@ def written(analysis: Analysis) -> bytes:
     )
 
 
+# All hits of a batch have one moment.
+@lru_cache(maxsize=64)
 def moment(at: datetime) -> str:
     """Return a moment as RFC 3339 in UTC, always with microseconds."""
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

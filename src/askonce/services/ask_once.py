@@ -7,6 +7,7 @@ connection of their own.
 
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 
 from askonce.core.caching import CacheRules
 from askonce.core.clock import Clock, Deadline
@@ -14,11 +15,11 @@ from askonce.core.errors import BudgetExceededError, NotCachedError, RateLimited
 from askonce.core.idempotency import Repeat
 from askonce.core.landings import Asked, Boarded, Landed, Way
 from askonce.core.limits import Subject
-from askonce.core.ports import Gift, Ledger
+from askonce.core.ports import Gift, Ledger, Told
 from askonce.core.requests import Request, Visit
 from askonce.services.budgets import Budgets
 from askonce.services.flying import Flight, Flying
-from askonce.services.futures import already, then
+from askonce.services.futures import already, tell, then
 from askonce.services.giving import Giver, Recalled, outcome
 from askonce.services.rate_limits import RateLimits
 from askonce.telemetry import traces
@@ -79,6 +80,18 @@ class AskOnce:
         if refusal is not None:
             return already(Recalled(refusal))
         return self._ledger.write_together(self._giver.admit, request)
+
+    def recall_for(self, told: Told[Recalled], request: Request) -> None:
+        """Tell what `recall` returns; a hit cannot afford a future."""
+        if request.rules.no_store or request.asker.turn is not None:
+            self.recall(request).add_done_callback(partial(tell, told))
+            return
+        refusal = None if self._limits is None else self._limits.refusal(request)
+        if refusal is not None:
+            told.set_result(Recalled(refusal))
+            return
+        look = self._giver.recall if self._limits is None else self._giver.admit
+        self._ledger.tell_together(told, look, request)
 
     def visit(self, *counted_for: Subject) -> "Future[Recalled]":
         """Count a request that asks nothing."""

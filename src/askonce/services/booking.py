@@ -126,11 +126,27 @@ def settle(
     `at` is when it ended, and `now` when that is written.
     """
     before = tx.attempts.locked(attempt_id)
-    if before is None or before.outcome not in (Outcome.OPEN, Outcome.UNKNOWN):
+    if before is not None:
+        settle_locked(
+            tx, before, outcome, at=at, now=now, reason=reason, answer=answer, answer_id=answer_id
+        )
+
+
+def settle_locked(
+    tx: Transaction,
+    before: Attempt,
+    outcome: Outcome,
+    *,
+    at: datetime,
+    now: datetime,
+    reason: str | None = None,
+    answer: Answer | None = None,
+    answer_id: int | None = None,
+) -> None:
+    """Write how a call ended that this transaction has found as `before`; else as `settle`."""
+    if before.outcome not in (Outcome.OPEN, Outcome.UNKNOWN):
         return
-    tx.attempts.settle(
-        attempt_id, outcome, at=at, reason=reason, answer=answer, answer_id=answer_id
-    )
+    tx.attempts.settle(before.id, outcome, at=at, reason=reason, answer=answer, answer_id=answer_id)
     if before.outcome is outcome:
         return
     tx.book(settled(before, outcome, at=now, reason=reason, answer=answer, answer_id=answer_id))

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
+
+from askonce.core.ports import Told
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -21,17 +24,19 @@ def then(first: "Future[A]", step: "Callable[[A], Future[B]]") -> "Future[B]":
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for `whole`
             whole.set_exception(error)
         else:
-            second.add_done_callback(hand_over)
-
-    def hand_over(done: "Future[B]") -> None:
-        error = done.exception()
-        if error is not None:
-            whole.set_exception(error)
-        else:
-            whole.set_result(done.result())
+            second.add_done_callback(partial(tell, whole))
 
     first.add_done_callback(take_step)
     return whole
+
+
+def tell(told: Told[A], done: "Future[A]") -> None:
+    """Tell how a future ended that has."""
+    error = done.exception()
+    if error is None:
+        told.set_result(done.result())
+    else:
+        told.set_exception(error)
 
 
 def already(result: A) -> "Future[A]":

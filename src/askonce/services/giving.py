@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from askonce.core.access import Asker
-from askonce.core.answers import Analysis
+from askonce.core.answers import Analysis, Answer
 from askonce.core.clock import Clock
 from askonce.core.conversations import Message, Role, Turn
 from askonce.core.erasure import erased_of
@@ -22,6 +22,7 @@ from askonce.core.idempotency import Repeat
 from askonce.core.landings import Asked, Way
 from askonce.core.limits import Quotas
 from askonce.core.ports import Gift, Kept, Transaction
+from askonce.core.questions import Question
 from askonce.core.requests import Request, Visit
 from askonce.services.booking import asked
 from askonce.services.rate_limits import RateLimits
@@ -166,6 +167,17 @@ def give(
         given = tx.messages.give(asker.tenant, asker.turn, answer_id, cached=cached, at=at)
     if given is not None:
         _settle(tx, asker, given)
+    return given
+
+
+def give_paid(
+    tx: Transaction, asker: Asker, question: Question, answer: Answer, *, at: datetime
+) -> Analysis | Message | None:
+    """Write what `give` does with an answer that was kept in this very transaction."""
+    if asker.turn is not None:
+        return give(tx, asker, answer.id or 0, cached=False, at=at)
+    given = tx.analyses.add_paid(asker, question, answer, at=at)
+    _settle(tx, asker, given)
     return given
 
 

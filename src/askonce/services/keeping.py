@@ -2,15 +2,15 @@
 
 from datetime import datetime, timedelta
 
-from askonce.core.attempts import Outcome
+from askonce.core.attempts import Attempt, Outcome
 from askonce.core.caching import is_worth_keeping
 from askonce.core.erasure import is_erased
 from askonce.core.flights import FlightState, Seen
 from askonce.core.landings import Landed, Way
 from askonce.core.ports import Transaction
 from askonce.core.purchases import Purchase
-from askonce.services.booking import asked, settle
-from askonce.services.giving import give, given_before, replay
+from askonce.services.booking import asked, settle, settle_locked
+from askonce.services.giving import give_paid, given_before, replay
 from askonce.services.repair import mended, together
 
 
@@ -31,24 +31,25 @@ def keep(
     standing = _standing(seen, purchase)
     if standing is not None:
         # Another leader of this epoch was quicker.
-        _settle(tx, purchase, Outcome.DUPLICATE, now)
+        _settle(tx, attempt, purchase, Outcome.DUPLICATE, now)
         return Landed(answer_id=standing)
     answer, asker, lease = purchase.answer, purchase.asker, purchase.lease
-    if _is_erased(tx, purchase) or replay(tx, asker, now) is not None:
+    if _is_erased(tx, attempt, purchase) or replay(tx, asker, now) is not None:
         # What was erased must not come back, not even for others, who ask anew. A second history
         # row for one key must not be, nor a reply in a thread that has gone on; and what would be
         # an answer that nobody was given could never be deleted.
-        _settle(tx, purchase, Outcome.DUPLICATE, now)
+        _settle(tx, attempt, purchase, Outcome.DUPLICATE, now)
         if purchase.has_lease:
             tx.flights.fail(lease, failure=None)
         return None
-    answer_id = tx.answers.add(
+    kept = tx.answers.keep(
         purchase.question,
         answer if purchase.spent is None else together(answer, purchase.spent),
         tenant=asker.tenant,
         fingerprint=lease.fingerprint,
         at=purchase.at,
     )
+    answer_id = kept.id or 0
     may_keep = purchase.is_kept and is_worth_keeping(purchase.question, answer)
     has_landed = purchase.has_lease and tx.flights.land(
         lease,
@@ -56,8 +57,8 @@ def keep(
         stored_at=purchase.at,
         expires_at=purchase.at + cache_ttl if may_keep else purchase.at,
     )
-    _settle(tx, purchase, Outcome.ANSWERED, now, answer_id)
-    paid = give(tx, asker, answer_id, cached=False, at=now)
+    _settle(tx, attempt, purchase, Outcome.ANSWERED, now, answer_id=answer_id)
+    paid = give_paid(tx, asker, purchase.question, kept, at=now)
     if paid is not None:
         tx.book(asked(asker, paid, Way.MISS if purchase.is_kept else Way.BYPASS, at=now))
     return Landed(answer_id=answer_id, paid=paid, is_kept=has_landed and may_keep)
@@ -76,8 +77,9 @@ def adopt(
     if outcome not in (Outcome.OPEN, Outcome.UNKNOWN):
         return outcome
     is_over = purchase.has_lease and (seen is None or seen.epoch != purchase.lease.epoch)
-    if is_over or _is_erased(tx, purchase) or _standing(seen, purchase) is not None:
-        _settle(tx, purchase, Outcome.DUPLICATE, now)
+    attempt = tx.attempts.locked(purchase.attempt_id)
+    if is_over or _is_erased(tx, attempt, purchase) or _standing(seen, purchase) is not None:
+        _settle(tx, attempt, purchase, Outcome.DUPLICATE, now)
         return Outcome.DUPLICATE
     if mended(purchase.question, purchase.answer) is None:
         refuse(tx, purchase, now=now)
@@ -88,15 +90,23 @@ def adopt(
 
 def refuse(tx: Transaction, purchase: Purchase, *, now: datetime) -> None:
     """Write that an answer was paid for which cannot be given."""
-    _settle(tx, purchase, Outcome.INVALID, now)
+    settle(
+        tx,
+        purchase.attempt_id,
+        Outcome.INVALID,
+        at=purchase.at,
+        now=now,
+        answer=purchase.answer,
+    )
 
 
-def _is_erased(tx: Transaction, purchase: Purchase) -> bool:
+def _is_erased(tx: Transaction, attempt: Attempt | None, purchase: Purchase) -> bool:
     """Return whether the asker was erased after the call began.
 
     Eras are forgotten after a day. What comes home later than that is known by its attempt.
     """
-    return is_erased(tx.erasures, purchase.asker) or tx.attempts.is_anonymous(purchase.attempt_id)
+    is_anonymous = attempt is not None and attempt.is_anonymous
+    return is_anonymous or is_erased(tx.erasures, purchase.asker)
 
 
 def _locked(tx: Transaction, purchase: Purchase) -> Seen | None:
@@ -112,14 +122,18 @@ def _standing(seen: Seen | None, purchase: Purchase) -> int | None:
 
 def _settle(
     tx: Transaction,
+    attempt: Attempt | None,
     purchase: Purchase,
     outcome: Outcome,
     now: datetime,
+    *,
     answer_id: int | None = None,
 ) -> None:
-    settle(
+    if attempt is None:
+        return
+    settle_locked(
         tx,
-        purchase.attempt_id,
+        attempt,
         outcome,
         at=purchase.at,
         now=now,
