@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from askonce.cli.endings import FAILED, INTERRUPTED, TERMINATED, stop
+from askonce.cli.endings import FAILED, HUNG_UP, INTERRUPTED, TERMINATED, stop
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -24,6 +24,7 @@ _LOOK_SECONDS = 0.005
 _SHORT_SECONDS = 1.0
 # The kernel's bound on a socket's path is 108 bytes, elsewhere 104.
 _LONGEST_FOLDER = 70
+_CODES: Final[dict[int, int]] = {signal.SIGTERM: TERMINATED, signal.SIGHUP: HUNG_UP}
 
 
 @contextmanager
@@ -90,10 +91,10 @@ def _terminated_in_good_order() -> Iterator[None]:
         yield
         return
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(TERMINATED)
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(_CODES[number])
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, end) for number in _CODES}
     try:
         yield
     finally:
