@@ -1,6 +1,7 @@
 """Serves an application inside a command, on a Unix socket that nobody else can open."""
 
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -61,7 +62,7 @@ def served_inside(app: Any, *, grace: float) -> Iterator[Path]:
             yield socket
         finally:
             server.should_exit = True
-            _wait_for_end(thread)
+            _wait_for_end(thread, Path(folder))
 
 
 def _wait_for_start(server: "Server", thread: threading.Thread) -> None:
@@ -71,7 +72,7 @@ def _wait_for_start(server: "Server", thread: threading.Thread) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _wait_for_end(thread: threading.Thread) -> None:
+def _wait_for_end(thread: threading.Thread, folder: Path) -> None:
     """Wait until everything that was paid for is kept. Whoever insists need not wait for it."""
     try:
         thread.join(_SHORT_SECONDS)
@@ -80,6 +81,7 @@ def _wait_for_end(thread: threading.Thread) -> None:
             thread.join()
     except (KeyboardInterrupt, SystemExit):
         # As after kill -9: an answer that comes now is lost, and nothing else.
+        shutil.rmtree(folder, ignore_errors=True)
         sys.stdout.flush()
         os._exit(INTERRUPTED)
 
