@@ -108,6 +108,12 @@ def test_the_wheel_serves(built: Built, servers: Servers, tmp_path: Path) -> Non
     assert get(server, "/docs").status == 200
     assert get(server, "/docs/static/swagger-ui.css").status == 200
     assert where.stdout.startswith(str(built.askonce.parents[1]))
+    spec = tmp_path / "spec.toml"
+    spec.write_text(
+        'name = "s"\n[[prompts]]\nid = "a"\ntext = "Say yes."\nexpect = { max_words = 1000 }'
+    )
+    told = built.run("eval", str(spec), "--url", f"http://127.0.0.1:{server.port}", folder=tmp_path)
+    assert "1 of 1" in told
     asks = {**bare_environment(), "ASKONCE_PORT": str(server.port)}
     assert subprocess.run(health_check(), check=False, env=asks).returncode == 0
     server.kill()

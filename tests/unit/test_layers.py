@@ -22,6 +22,7 @@ BAD = {
     "stray.py": "",
     "core/bad.py": "import askonce.config, backoff, askonce.core.worse",
     "core/worse.py": "import askonce.core.bad",
+    "evaluation/bad.py": "import askonce.config",
     "services/bad.py": f"import {', '.join(LIBRARIES)}",
 }
 

@@ -89,6 +89,14 @@ def test_an_answer_fits_or_does_not(said: str, *, is_fit: bool) -> None:
     assert fits(asked, answer(text=said)) is is_fit
 
 
+@pytest.mark.parametrize("levels", [900, 100_000])
+def test_an_answer_that_is_nested_without_end_does_not_fit_and_breaks_nothing(levels: int) -> None:
+    said = "[" * levels + "]" * levels
+    asked = question(output_schema=checked_schema({"type": "object"}))
+
+    assert not fits(asked, answer(text=said))
+
+
 def test_a_cut_answer_never_fits() -> None:
     asked = question(output_schema=checked_schema(SENTIMENT))
     cut = answer(text='{"mood": "happy"}', finish_reason=FinishReason.LENGTH)

@@ -12,6 +12,7 @@ from askonce.cli import (
     chat,
     db,
     doctor,
+    evaluate,
     history,
     keys,
     prune,
@@ -45,6 +46,7 @@ app.command("analyze")(analyze.analyze)
 app.command("chat")(chat.chat)
 app.add_typer(history.app, name="history")
 app.command("usage")(usage.usage)
+app.command("eval")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")
 app.add_typer(budgets.app, name="budgets")

@@ -35,6 +35,13 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
         "askonce usage alice --since 2026-11-01 --by model",
         "askonce usage --json | jq .total",
     ),
+    "eval": (
+        "askonce eval evals/samples.toml",
+        "askonce eval evals/samples.toml --provider claude --judge openai --repeat 3",
+        "askonce eval evals/samples.toml --model claude:claude-haiku-5-5 --model local:",
+        "askonce eval evals/samples.toml --against last --fail-under 80",
+        "askonce eval eval-results/RUN.jsonl --unmet",
+    ),
     "doctor": (
         "askonce doctor",
         "askonce doctor --json | jq .findings",

@@ -63,12 +63,21 @@ def complaints(question: Question, answer: Answer) -> Iterator[str]:
     except (ValueError, RecursionError):
         yield "It is not JSON."
         return
-    errors = _validator(question.output_schema).iter_errors(data)
-    for error in islice(errors, _MOST_COMPLAINTS):
-        place = "/".join(str(step) for step in error.instance_path)
-        yield f"at /{place}: {error.message}"
+    for path, message in islice(faults(question.output_schema, data), _MOST_COMPLAINTS):
+        place = "/".join(str(step) for step in path)
+        yield f"at /{place}: {message}"
     if question.is_turn and isinstance(data, dict) and not str(data.get("content", "")).strip():
         yield "at /content: It is blank."
+
+
+def faults(schema: str, data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield where `data` does not fit a schema, as the steps from its root, and how."""
+    try:
+        for error in _validator(schema).iter_errors(data):
+            yield tuple(error.instance_path), error.message
+    except ValueError:
+        # Python reads four times as many levels as the validator.
+        yield (), "It is nested too deep."
 
 
 @lru_cache(maxsize=256)
