@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from askonce.config import PREFIX, Settings
+from askonce.config import PREFIX, Remote, Settings
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / ".env.example"
@@ -63,7 +63,8 @@ def defaults() -> dict[str, Any]:
     """Return the default of each setting, by the name that it has in the environment."""
     return {
         variable(name, info.validation_alias): info.default
-        for name, info in Settings.model_fields.items()
+        for model in (Settings, Remote)
+        for name, info in model.model_fields.items()
     }
 
 
@@ -93,10 +94,12 @@ def _shown(default: Any) -> str:
 def _takes() -> dict[str, str]:
     """Return what each setting accepts, in a few words."""
     # By field names: some have several names in the environment.
-    schema = Settings.model_json_schema(by_alias=False)["properties"]
     return {
-        variable(name, info.validation_alias): _words(schema[name])
-        for name, info in Settings.model_fields.items()
+        variable(name, info.validation_alias): _words(
+            model.model_json_schema(by_alias=False)["properties"][name]
+        )
+        for model in (Settings, Remote)
+        for name, info in model.model_fields.items()
     }
 
 

@@ -237,10 +237,15 @@ def _wrong_in_one_line() -> Iterator[None]:
         raise ConfigurationError(message) from None
 
 
+def setting_names() -> frozenset[str]:
+    """Return the names of all variables that are read."""
+    fields = [*Settings.model_fields, *Remote.model_fields]
+    return frozenset({"ASKONCE_DATABASE_URL"}.union(_variable((name,)) for name in fields))
+
+
 def unknown_settings() -> list[str]:
     """Return the names of `ASKONCE_` variables that nothing reads: most often a typing error."""
-    fields = [*Settings.model_fields, *Remote.model_fields]
-    known = {_variable((name,)) for name in fields} | {"ASKONCE_DATABASE_URL"}
+    known = setting_names()
     given: Iterable[str] = {*os.environ, *dotenv_values(ENV_FILE)}
     return sorted(name for name in given if name.startswith(PREFIX) and name not in known)
 

@@ -151,3 +151,60 @@ def test_an_odd_user_id_is_the_users_own_fault(client: Client) -> None:
     with pytest.raises(ProblemError) as caught:
         client.preferences("a/../b?x=1#y")
     assert caught.value.status in {404, 422}
+
+
+def test_an_answer_says_where_it_came_from_and_how_old_it_is(client: Client) -> None:
+    with client.stream("ann", "Where from?") as stream:
+        asked = stream.result
+    remembered = client.analyze("ann", "Where from?")
+
+    assert (asked.cache_status, asked.age) == ("askonce; fwd=uri-miss", None)
+    assert (remembered.cache_status or "").startswith("askonce; hit; ttl=")
+    assert remembered.age is not None
+    assert next(client.history("ann")).cache_status is None
+
+
+def test_no_more_of_the_history_is_read_than_is_wanted(client: Client) -> None:
+    for _ in range(3):
+        client.analyze("short", "The same.")
+
+    assert len(list(client.history("short", limit=2))) == 2
+
+
+def test_usage_is_what_was_spent_and_what_was_saved(client: Client) -> None:
+    for _ in range(2):
+        client.analyze("spender", "What did it take?")
+
+    usage = client.usage("spender", since="2026-01-01", group_by="provider")
+
+    assert [item["name"] for item in usage["items"]] == ["openai"]
+    assert (usage["total"]["spent"]["calls"], usage["total"]["saved"]["hits"]) == (1, 1)
+    assert client.usage("spender", until="2026-01-01")["items"] == []
+
+
+def test_the_audit_trail_is_read_newest_first_and_by_user(client: Client) -> None:
+    for text in ("To be audited.", "To be audited, too."):
+        client.analyze("audited", text)
+
+    events = list(client.audit(user_id="audited", action="analyze"))
+
+    assert len(events) == 2
+    assert events[0]["id"] > events[1]["id"]
+    assert {event["user_id"] for event in events} == {"audited"}
+
+
+def test_what_is_exported_is_all_and_what_is_erased_is_gone(client: Client) -> None:
+    for number in range(3):
+        client.analyze("leaver", f"Something of mine, {number}.")
+    session = client.begin_session("Mine", user_id="leaver", prompt="Mine, too.")
+
+    exported = list(client.export("leaver"))
+    receipt = client.erase("leaver")
+
+    assert all(isinstance(row, dict) for row in exported)
+    assert sum("Something of mine" in str(row) for row in exported) == 3
+    assert any("Mine, too." in str(row) for row in exported)
+    assert "3" in str(receipt)
+    assert list(client.history("leaver")) == []
+    with pytest.raises(ProblemError, match="not-found"):
+        client.session(session.id)

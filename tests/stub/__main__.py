@@ -44,6 +44,8 @@ it is told so (`POST /_finish_batches`); see `tests/stub/batches.py`. A request 
 uses up a line of the script: an error status, `reset` before it counts, `lost` after it has,
 `held=start` and `held=end`.
 
+`GET /v1/models/NAME` tells of a model: 401 for a key with `wrong` in it, 404 for `no-such-…`.
+
 `GET /_calls` tells what was asked (`calls`, `running`, `max_running`), `POST /_reset` forgets all
 and lets all go.
 """

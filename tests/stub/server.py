@@ -25,6 +25,7 @@ _TEXTS = {
     "surrogate": "before\ud800after",
 }
 _JSON = "application/json"
+_MODELS = "/v1/models/"
 _SSE = "text/event-stream; charset=utf-8"
 _CHUNKED = {"transfer-encoding": "chunked"}
 _BACKLOG = 2048
@@ -75,7 +76,9 @@ class Handler:
             parsed = json.loads(body or b"null") if is_json else None
             await self._answer_to(first.rpartition(" ")[0], headers, parsed, body)
 
-    async def _answer_to(self, asked: str, headers: dict[str, str], body: Any, raw: bytes) -> None:
+    async def _answer_to(  # noqa: C901 - one line for each endpoint
+        self, asked: str, headers: dict[str, str], body: Any, raw: bytes
+    ) -> None:
         method, _, path = asked.partition(" ")
         if asked == "GET /_calls":
             await self._send_json(200, self._server.journal.read())
@@ -102,6 +105,8 @@ class Handler:
             await self._call(path, headers, body)
         elif "batches" in path or path.startswith("/v1/files"):
             await self._batch(method, path, body, raw)
+        elif method == "GET" and path.startswith(_MODELS):
+            await self._send_model(path.removeprefix(_MODELS), headers)
         else:
             await self._send_json(404, {"error": {"type": "not_found_error", "message": "no"}})
 
@@ -134,6 +139,15 @@ class Handler:
             return int(wanted.mode), vendor.error(int(wanted.mode), "stub")
         said = _said(vendor, body, question, wanted, call["number"])
         return 200, vendor.whole(said, is_failing=wanted.mode == "failed")
+
+    async def _send_model(self, model: str, headers: dict[str, str]) -> None:
+        """Tell of a model, which is no call; `wrong` keys and `no-such` models are refused."""
+        if "wrong" in headers.get("authorization", "") + headers.get("x-api-key", ""):
+            await self._send_json(401, {"error": {"type": "authentication_error", "message": "no"}})
+        elif model.startswith("no-such"):
+            await self._send_json(404, {"error": {"type": "not_found_error", "message": "no"}})
+        else:
+            await self._send_json(200, {"id": model, "object": "model", "type": "model"})
 
     async def _call(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> None:
         vendor = VENDORS[path]

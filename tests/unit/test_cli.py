@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 import askonce
 from askonce.cli import app
-from askonce.cli.welcome import welcome
+from askonce.cli.welcome import Welcome
 from askonce.config import Settings, load_settings
 
 
@@ -55,7 +55,7 @@ def test_runs_as_a_module() -> None:
 
 
 def test_imports_nothing_heavy_before_it_must() -> None:
-    heavy = "{'anthropic', 'fastapi', 'openai', 'pydantic', 'sqlalchemy', 'uvicorn', 'xllamacpp'}"
+    heavy = {"anthropic", "fastapi", "httpx2", "openai", "pydantic", "sqlalchemy", "uvicorn"}
     code = f"import sys, askonce.cli; print(sorted({heavy} & set(sys.modules)))"
 
     result = subprocess.run(
@@ -113,8 +113,9 @@ def test_says_that_its_port_is_in_use(taken_port: int) -> None:
 
 @pytest.mark.usefixtures("environment")
 def test_welcomes_with_a_command_to_paste() -> None:
-    text = welcome(load_settings(), 8123, has_keys=False)
+    text = Welcome(load_settings(), 8123, has_keys=False).text()
 
+    assert "http://127.0.0.1:8123/\n" in text
     assert "http://127.0.0.1:8123/docs" in text
     assert "curl -i http://127.0.0.1:8123/analyze/alice" in text
     assert "$KEY" not in text
@@ -122,7 +123,7 @@ def test_welcomes_with_a_command_to_paste() -> None:
 
 @pytest.mark.usefixtures("environment")
 def test_welcomes_with_a_key_where_one_is_needed() -> None:
-    assert '-H "authorization: Bearer $KEY"' in welcome(load_settings(), 8123, has_keys=True)
+    assert '-H "authorization: Bearer $KEY"' in Welcome(load_settings(), 8123, has_keys=True).text()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_welcomes_with_a_key_where_one_is_needed() -> None:
 def test_shows_no_password(url: str, shown: str, environment: pytest.MonkeyPatch) -> None:
     environment.setenv("ASKONCE_DATABASE_URL", url)
 
-    text = welcome(Settings(), 8000, has_keys=False)
+    text = Welcome(Settings(), 8000, has_keys=False).text()
 
     assert re.findall(r"database +(\S+)", text) == [shown]
 

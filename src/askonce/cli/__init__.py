@@ -5,10 +5,25 @@ from typing import Annotated
 import typer
 
 from askonce import __version__
-from askonce.cli import audit, batch, budgets, db, evaluate, keys, prune, serve, usage
+from askonce.cli import (
+    analyze,
+    audit,
+    batch,
+    budgets,
+    chat,
+    db,
+    doctor,
+    evaluate,
+    history,
+    keys,
+    prune,
+    serve,
+    usage,
+)
+from askonce.cli.examples import add_examples
 
 # Typer's own tracebacks print local variables, and those may hold keys and texts.
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
@@ -28,11 +43,16 @@ def askonce(
 
 
 app.command("serve")(serve.serve)
+app.command("analyze")(analyze.analyze)
+app.command("chat")(chat.chat)
+app.add_typer(history.app, name="history")
 app.command("batch")(batch.batch)
-app.command("prune")(prune.prune)
-app.command("eval", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("usage")(usage.usage)
-app.add_typer(audit.app, name="audit")
-app.add_typer(budgets.app, name="budgets")
-app.add_typer(db.app, name="db")
+app.command("eval")(evaluate.evaluate)
+app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")
+app.add_typer(budgets.app, name="budgets")
+app.add_typer(audit.app, name="audit")
+app.add_typer(db.app, name="db")
+app.command("prune")(prune.prune)
+add_examples(app)

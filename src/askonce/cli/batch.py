@@ -83,11 +83,6 @@ def batch(
     and pays for nothing twice. Exit codes: 0 each line has its answer, 1 some lines failed,
     2 wrong use, 3 stopped before the end, 4 some answers are still being made (with
     --provider-batch: the same command collects them), 130 stopped by Ctrl-C.
-
-    Examples:
-      askonce batch questions.jsonl -o answers.jsonl
-
-      askonce batch reviews.csv --column review --ignore-unknown -o answers.jsonl --user ann
     """
     from rich.console import Console
 

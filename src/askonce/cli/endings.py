@@ -13,6 +13,7 @@ FAILED = 1
 WRONG_SETTING = 2
 # As shells have it: 128 and the signal's number.
 INTERRUPTED = 130
+HUNG_UP = 129
 TERMINATED = 143
 
 

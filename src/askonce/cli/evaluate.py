@@ -17,20 +17,6 @@ if TYPE_CHECKING:
     from askonce.evaluation.results import Results, Stored
     from askonce.evaluation.summaries import Summary
 
-EPILOG = """\
-Examples:
-
-  askonce eval evals/samples.toml
-
-  askonce eval evals/samples.toml --provider claude --judge openai --repeat 3
-
-  askonce eval evals/samples.toml --model claude:claude-haiku-5-5 --model local:
-
-  askonce eval evals/samples.toml --against last --fail-under 80
-
-  askonce eval eval-results/RUN.jsonl --unmet
-"""
-
 _LAST = "last"
 
 

@@ -1,6 +1,7 @@
 """Serves an application inside a command, on a Unix socket that nobody else can open."""
 
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -10,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from askonce.cli.endings import FAILED, INTERRUPTED, TERMINATED, stop
+from askonce.cli.endings import FAILED, HUNG_UP, INTERRUPTED, TERMINATED, stop
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -24,6 +25,7 @@ _LOOK_SECONDS = 0.005
 _SHORT_SECONDS = 1.0
 # The kernel's bound on a socket's path is 108 bytes, elsewhere 104.
 _LONGEST_FOLDER = 70
+_CODES: Final[dict[int, int]] = {signal.SIGTERM: TERMINATED, signal.SIGHUP: HUNG_UP}
 
 
 @contextmanager
@@ -60,7 +62,7 @@ def served_inside(app: Any, *, grace: float) -> Iterator[Path]:
             yield socket
         finally:
             server.should_exit = True
-            _wait_for_end(thread)
+            _wait_for_end(thread, Path(folder))
 
 
 def _wait_for_start(server: "Server", thread: threading.Thread) -> None:
@@ -70,7 +72,7 @@ def _wait_for_start(server: "Server", thread: threading.Thread) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def _wait_for_end(thread: threading.Thread) -> None:
+def _wait_for_end(thread: threading.Thread, folder: Path) -> None:
     """Wait until everything that was paid for is kept. Whoever insists need not wait for it."""
     try:
         thread.join(_SHORT_SECONDS)
@@ -79,6 +81,7 @@ def _wait_for_end(thread: threading.Thread) -> None:
             thread.join()
     except (KeyboardInterrupt, SystemExit):
         # As after kill -9: an answer that comes now is lost, and nothing else.
+        shutil.rmtree(folder, ignore_errors=True)
         sys.stdout.flush()
         os._exit(INTERRUPTED)
 
@@ -90,10 +93,10 @@ def _terminated_in_good_order() -> Iterator[None]:
         yield
         return
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(TERMINATED)
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(_CODES[number])
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, end) for number in _CODES}
     try:
         yield
     finally:

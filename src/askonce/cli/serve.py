@@ -122,10 +122,9 @@ def _has_keys(settings: "Settings", listener: socket.socket) -> bool:
 
 
 def _welcome(settings: "Settings", listener: socket.socket, *, has_keys: bool) -> None:
-    from askonce.cli.welcome import welcome
+    from askonce.cli.welcome import Welcome
 
-    if sys.stdout.isatty():
-        typer.echo(welcome(settings, listener.getsockname()[1], has_keys=has_keys))
+    Welcome(settings, listener.getsockname()[1], has_keys=has_keys).tell()
 
 
 def _serve(settings: "Settings", listener: socket.socket) -> None:

@@ -1,7 +1,7 @@
-"""`askonce usage`: what was spent and what was saved, beside a running service."""
+"""`askonce usage`: what was spent and what was saved, beside a running service or told by it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Annotated, Any
@@ -9,7 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from askonce.cli.audit import moment
-from askonce.cli.endings import told_in_one_line
+from askonce.cli.endings import WRONG_SETTING, stop, told_in_one_line
+from askonce.cli.options import AsJson, Key, Tenant, Url
+from askonce.cli.printable import printable
+from askonce.cli.reaching import reached
+from askonce.cli.showing import console
 from askonce.core.access import DEFAULT_TENANT
 from askonce.core.usage import GroupBy, Totals, UsageFilter, UsageGroup
 
@@ -22,10 +26,15 @@ def usage(
     since: Annotated[str | None, typer.Option(help="From that day (UTC) on: 2026-11-21.")] = None,
     until: Annotated[str | None, typer.Option(help="Only before that day (UTC).")] = None,
     by: Annotated[GroupBy, typer.Option(help="What to add up by.")] = GroupBy.DAY,
-    tenant: Annotated[str, typer.Option(help="Of which tenant.")] = DEFAULT_TENANT,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    key: Key = None,
+    tenant: Tenant = DEFAULT_TENANT,
 ) -> None:
-    """Show what was spent and what was saved: calls, tokens, dollars."""
+    """Show what was spent and what was saved: calls, tokens, dollars.
+
+    A running service tells it of one user, the database of all.
+    """
     first, end = moment("--since", since), moment("--until", until)
     wanted = UsageFilter(
         tenant=tenant,
@@ -35,7 +44,7 @@ def usage(
         group_by=by,
     )
     with told_in_one_line():
-        groups = _groups(wanted)
+        groups = _groups(wanted, url, key)
     total = Totals()
     for group in groups:
         total.add(group.totals)
@@ -46,12 +55,49 @@ def usage(
         _print(groups, total, by)
 
 
-def _groups(wanted: UsageFilter) -> Sequence[UsageGroup]:
-    from askonce.config import load_settings
+def _groups(wanted: UsageFilter, url: str | None, key: str | None) -> Sequence[UsageGroup]:
+    from askonce.config import load_remote, load_settings
     from askonce.main.operations import existing_database
 
+    if load_remote(url, key).url is not None:
+        return _told(wanted, url, key)
     with existing_database(load_settings()) as database, database.reading() as tx:
         return tx.usage.summed(wanted)
+
+
+def _told(wanted: UsageFilter, url: str | None, key: str | None) -> Sequence[UsageGroup]:
+    """Return what a running service tells."""
+    if wanted.user_id is None:
+        stop("USER: a running service tells of one user at a time", WRONG_SETTING)
+    with reached(url, key, tenant=wanted.tenant) as client:
+        told = client.usage(
+            wanted.user_id,
+            since=None if wanted.since is None else wanted.since.isoformat(),
+            until=None if wanted.until is None else wanted.until.isoformat(),
+            group_by=wanted.group_by.value,
+        )
+    return [
+        UsageGroup(printable(item["name"]), _totals(item["spent"], item["saved"]))
+        for item in told["items"]
+    ]
+
+
+def _totals(spent: Mapping[str, Any], saved: Mapping[str, Any]) -> Totals:
+    return Totals(
+        calls=spent["calls"],
+        failed=spent["failed"],
+        unpriced=spent["unpriced"],
+        tokens_in=spent["tokens_in"],
+        tokens_out=spent["tokens_out"],
+        cost=Decimal(spent["cost_usd"] or 0),
+        hits=saved["hits"],
+        collapsed=saved["collapsed"],
+        replays=saved["replays"],
+        saved_unpriced=saved["unpriced"],
+        saved_tokens_in=saved["tokens_in"],
+        saved_tokens_out=saved["tokens_out"],
+        saved_cost=Decimal(saved["cost_usd"] or 0),
+    )
 
 
 def _facts(totals: Totals) -> dict[str, Any]:
@@ -62,7 +108,6 @@ def _facts(totals: Totals) -> dict[str, Any]:
 
 
 def _print(groups: Sequence[UsageGroup], total: Totals, by: GroupBy) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_footer=len(groups) > 1)
@@ -91,12 +136,12 @@ def _print(groups: Sequence[UsageGroup], total: Totals, by: GroupBy) -> None:
             _money(sums.saved_cost, sums.saved_unpriced),
             _bar(sums.calls, _free(sums), most),
         )
-    console = Console(highlight=False, markup=False)
-    console.print(table)
+    shown = console()
+    shown.print(table)
     if groups:
-        console.print("█ calls made  ░ calls saved")
+        shown.print("█ calls made  ░ calls saved")
     if total.unpriced or total.saved_unpriced:
-        console.print("+?: calls whose cost is not known are not in it")
+        shown.print("+?: calls whose cost is not known are not in it")
 
 
 def _free(totals: Totals) -> int:

@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -99,9 +100,8 @@ class Client:
             max_output_tokens=max_output_tokens,
         )
         headers = self._headers(idempotency_key, cache_control)
-        return Analysis.of(
-            self._transport.json("POST", _analyze(user_id), body=body, headers=headers)
-        )
+        response = self._transport.answered("POST", _analyze(user_id), body=body, headers=headers)
+        return Analysis.of(response.json(), response.headers)
 
     def stream(
         self,
@@ -140,8 +140,12 @@ class Client:
         cached: bool | None = None,
         since: datetime | str | None = None,
         until: datetime | str | None = None,
+        limit: int | None = None,
     ) -> Iterator[Analysis]:
-        """Yield a user's analyses, newest first; a page is fetched when it is needed."""
+        """Yield a user's analyses, newest first, all or `limit` of them.
+
+        A page is fetched when it is needed.
+        """
         query = {
             "q": q,
             "provider": provider,
@@ -150,7 +154,8 @@ class Client:
             "since": _moment(since),
             "until": _moment(until),
         }
-        for facts in self._all(f"/history/{_quoted(user_id)}", query):
+        items = self._all(f"/history/{_quoted(user_id)}", query, page=min(limit or _PAGE, _PAGE))
+        for facts in islice(items, limit):
             yield Analysis.of(facts)
 
     def analysis(self, user_id: str, analysis_id: int) -> Analysis:
@@ -262,7 +267,7 @@ class Client:
         )
         headers = self._headers(idempotency_key, cache_control)
         path = f"/sessions/{session_id}/messages"
-        return Stream(self._transport, path, body=body, headers=headers, read=Session.of)
+        return Stream(self._transport, path, body=body, headers=headers, read=_session)
 
     def summarise(self, session_id: int, *, idempotency_key: str | None = None) -> Message:
         """Return a summary of a conversation; it is kept until more is said."""
@@ -336,20 +341,26 @@ class Client:
         facts: Mapping[str, Any] = self._transport.json("GET", "/health")
         return facts
 
-    def _all(self, path: str, query: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    def _all(
+        self, path: str, query: Mapping[str, Any], *, page: int = _PAGE
+    ) -> Iterator[Mapping[str, Any]]:
         cursor: str | None = None
         while True:
-            page = self._transport.json(
-                "GET", path, query={**query, "limit": _PAGE, "cursor": cursor}
+            got = self._transport.json(
+                "GET", path, query={**query, "limit": page, "cursor": cursor}
             )
-            yield from page["items"]
-            cursor = page["next_cursor"]
+            yield from got["items"]
+            cursor = got["next_cursor"]
             if cursor is None:
                 return
 
     def _headers(self, key: str | None, cache_control: str | None = None) -> dict[str, str]:
         headers = {"idempotency-key": key or self._new_key()}
         return headers if cache_control is None else {**headers, "cache-control": cache_control}
+
+
+def _session(facts: Mapping[str, Any], _headers: Mapping[str, str]) -> Session:
+    return Session.of(facts)
 
 
 def _given(**fields: Any) -> dict[str, Any]:

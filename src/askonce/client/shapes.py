@@ -1,10 +1,13 @@
 """What the service answers with, as values. Fields that a newer service adds are left out."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
+
+_SECONDS = re.compile("[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +15,8 @@ class Analysis:
     """One user having asked one question at one time.
 
     `text` is what was asked; only the history has it. `cost_usd` is None where the price is not
-    known.
+    known. Where it was just asked, `cache_status` says where the answer came from (RFC 9211), and
+    `age` how many seconds ago an answer from the cache was stored.
     """
 
     id: int
@@ -29,10 +33,20 @@ class Analysis:
     cost_usd: Decimal | None
     created_at: datetime
     text: str | None = field(default=None, repr=False)
+    cache_status: str | None = None
+    age: int | None = None
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> Self:
-        return cls(**_known(cls, facts))
+    def of(cls, facts: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Self:
+        said = headers or {}
+        age = said.get("age", "")
+        return cls(
+            **_known(cls, facts)
+            | {
+                "cache_status": said.get("cache-status"),
+                "age": int(age) if _SECONDS.fullmatch(age) else None,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ class Stream(Generic[T]):
         *,
         body: Mapping[str, Any] | None,
         headers: Mapping[str, str],
-        read: Callable[[Mapping[str, Any]], T],
+        read: Callable[[Mapping[str, Any], Mapping[str, str]], T],
     ) -> None:
         self._transport = transport
         self._path = path
@@ -88,7 +88,7 @@ class Stream(Generic[T]):
                         seen += _text_of(event)
                         yield from self._new_part_of(seen)
                     case "done":
-                        self._result = self._read(_object_of(event))
+                        self._result = self._read(_object_of(event), response.headers)
                         return
                     case "error":
                         raise event_problem(_object_of(event))

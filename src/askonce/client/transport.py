@@ -73,7 +73,20 @@ class Transport:
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """Return the parsed body of an answer; None where it has none.
+        """Return the parsed body of an answer; None where it has none. Raises as `answered`."""
+        response = self.answered(method, path, body=body, query=query, headers=headers)
+        return response.json() if response.content else None
+
+    def answered(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
+        """Return a whole answer.
 
         Raises:
             ProblemError: the service says no, and goes on saying so.
@@ -84,7 +97,7 @@ class Transport:
                 request = self._request(method, path, body=body, query=query, headers=headers)
                 response = self._http.send(request)
                 if response.is_success:
-                    return response.json() if response.content else None
+                    return response
                 raise problem_of(response)
         raise AssertionError("the last attempt raises")
 

@@ -15,9 +15,13 @@ from askonce.services.keys import Keys
 from askonce.services.retention import Retention
 from askonce.telemetry import log
 
+_NOT_THERE = "ASKONCE_DATABASE_URL: there is no database that `askonce serve` has set up"
 
-def migrate(settings: Settings) -> None:
+
+def migrate(settings: Settings, *, is_new_fine: bool = True) -> None:
     """Bring the database to the newest schema, unless the settings leave that to others.
+
+    Unless `is_new_fine`, there must be a database already.
 
     Raises:
         ConfigurationError: the database URL is not one that can be used, or its schema is not.
@@ -26,6 +30,8 @@ def migrate(settings: Settings) -> None:
     log.configure(settings.log_level, settings.log_format)
     database = SqlDatabase(settings.database_url, pool_size=1)
     try:
+        if not is_new_fine and not database.is_there():
+            raise ConfigurationError(_NOT_THERE)
         migration(settings)(database)
     finally:
         database.close()
@@ -84,8 +90,7 @@ def existing_database(settings: Settings) -> Iterator[SqlDatabase]:
     database = SqlDatabase(settings.database_url, pool_size=2)
     try:
         if not database.is_there() or not migrating.is_current(database):
-            message = "ASKONCE_DATABASE_URL: there is no database that `askonce serve` has set up"
-            raise ConfigurationError(message)
+            raise ConfigurationError(_NOT_THERE)
         yield database
     finally:
         database.close()

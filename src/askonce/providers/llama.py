@@ -27,6 +27,14 @@ class CallTimeoutError(Exception):
     """The model was not done by the deadline."""
 
 
+_HELLO: Final = {
+    "messages": [{"role": "user", "content": "Hello"}],
+    "max_tokens": 1,
+    "stream": True,
+    "cache_prompt": False,
+}
+
+
 def start_server(weights: Path, *, threads: int, slots: int) -> Any:
     """Load the model; takes a second, five on a busy machine."""
     import xllamacpp
@@ -50,7 +58,10 @@ def start_server(weights: Path, *, threads: int, slots: int) -> Any:
     params.ui = False
     params.endpoint_slots = False
     params.verbosity = -1
-    return xllamacpp.Server(params)
+    server = xllamacpp.Server(params)
+    # One that is freed before its loop has begun waits for its end for ever (as of 2026.10.11549).
+    server.handle_chat_completions(_HELLO, lambda _chunk: False)
+    return server
 
 
 class LlamaCall:

@@ -64,6 +64,16 @@ class OpenAIProvider:
             _ = client.responses
         self._prices.warm()
 
+    def look_up(self, model: str, deadline: Deadline) -> None:
+        """Ask whether our key and a model are good, which costs nothing.
+
+        Raises:
+            ProviderError: they are not, or nobody answers; a gateway may not know that question.
+        """
+        limit = deadline.no_later_than(self._timeout)
+        with own_errors(deadline.clock), self._clients.lent() as client, until(limit):
+            client.models.retrieve(model, timeout=timeouts(limit))
+
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         self._clients.close()
