@@ -40,7 +40,8 @@ class Console:
         return self.page
 
 
-@pytest.fixture(scope="session")
+# Not longer: playwright runs an event loop in the thread of the tests, which others want to do too.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Run Debian's Chromium; without one the tests are skipped, but never where CI runs."""
     found = next(filter(None, map(shutil.which, _NAMES)), None)

@@ -48,6 +48,7 @@ def test_says_what_it_removed(chosen: SqlDatabase) -> None:
         "0 quotas that are whole again removed",
         "0 old charges of unknown cost removed",
         "0 digests of users who were erased removed",
+        "0 expired sign-ins of browsers removed",
     ]
     assert prune().output.startswith("0 expired cache entries")
     assert analyses(chosen) == 1

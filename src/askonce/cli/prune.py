@@ -17,7 +17,7 @@ _NAMES = {
     Kind.ANALYSES: "old analyses",
     Kind.ATTEMPTS: "records of old calls",
     Kind.ERASURES: "digests of users who were erased",
-    Kind.SIGN_INS: "browsers that were signed in",
+    Kind.SIGN_INS: "expired sign-ins of browsers",
     Kind.RATE_LIMITS: "quotas that are whole again",
     Kind.RESERVATIONS: "old charges of unknown cost",
 }

@@ -39,6 +39,7 @@ def serve(
 ) -> None:
     """Serve over HTTP. Settings come from the environment and .env; options outrank them."""
     _outrank(ASKONCE_HOST=host, ASKONCE_PORT=port, ASKONCE_WORKERS=workers)
+    from askonce.main.choices import check
     from askonce.telemetry.sharing import shared_by_workers
 
     with told_in_one_line():
@@ -47,6 +48,8 @@ def serve(
         with _listen(settings) as listener:
             _migrate(settings)
             has_keys = _has_keys(settings, listener)
+            # Nobody is welcomed by what cannot start.
+            check(settings)
             _welcome(settings, listener, has_keys=has_keys)
             if settings.log_salt is None:
                 # One for all workers: a user is the same one in the lines of each.

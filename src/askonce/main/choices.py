@@ -74,3 +74,14 @@ def fallbacks(settings: Settings, models: Mapping[str, str]) -> dict[str, str]:
             message = f"ASKONCE_FALLBACKS names {name}, but that provider is not configured"
             raise ConfigurationError(message)
     return {name: models[name] for name in settings.fallbacks}
+
+
+def check(settings: Settings) -> None:
+    """See that somebody can answer.
+
+    Raises:
+        ConfigurationError: whoever is named as default or fallback is not configured.
+    """
+    providers = configured_providers(settings)
+    default_provider(settings, providers)
+    fallbacks(settings, default_models(settings, providers))
