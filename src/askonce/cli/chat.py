@@ -106,7 +106,7 @@ def _converse(talk: Talk) -> None:
             if not sys.stdin.isatty():
                 raise
             typer.echo()
-            note("What the model says is finished and kept all the same.")
+            note("If the model was asked already, what it says is finished and kept all the same.")
         except ClientError as error:
             if not sys.stdin.isatty():
                 raise
