@@ -1,6 +1,7 @@
 """The console's pages, as a browser on this machine sees them, where no key was made."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -164,6 +165,27 @@ def test_a_message_that_is_sent_twice_is_said_once(
 
     assert len(provider.calls) == 1
     assert browser.client.get("/sessions/1").json()["message_count"] == 2
+
+
+def test_a_message_that_is_to_be_answered_after_all_is_answered_once(
+    browser: Browser, provider: FakeProvider
+) -> None:
+    begin(browser)
+    provider.will(ProviderRejectedError("claude", "http-401"))
+    messages = f"{CONVERSATION}/messages"
+    assert browser.submit(messages, on=CONVERSATION, content="Hello?").status_code == 502
+    form = re.search(
+        r"<form[^>]*>(?:(?!</form>).)*Have it answered", browser.open(CONVERSATION).text, re.DOTALL
+    )
+    assert form is not None
+    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[0]))
+
+    # A double click.
+    for _ in range(2):
+        assert browser.send(messages, fields).status_code == 303
+
+    assert browser.client.get("/sessions/1").json()["message_count"] == 2
+    assert len(provider.calls) == 2
 
 
 def test_the_console_asks_what_any_other_client_asks(browser: Browser) -> None:
