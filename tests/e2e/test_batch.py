@@ -201,13 +201,36 @@ def test_a_changed_input_is_noticed_and_nothing_is_overwritten(bulk: Bulk) -> No
     assert len(bulk.records()) == 4
 
 
-@pytest.mark.parametrize("content", [b"my own notes", b"my own\nnotes\n", b'{"a": 1}\n'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"my own notes",
+        b"my own\nnotes\n",
+        b'{"a": 1}\n',
+        b'{"line": "1", "digest": "a"}\n',
+        b'{"line": 1, "digest": "a", "error": 7}\n',
+        b'{"line": 1, "digest": "a", "analysis": {"cost_usd": "free"}}\n',
+        b'{"line": 1, "digest": "a", "analysis": {"cost_usd": "NaN"}}\n',
+    ],
+)
 def test_a_file_of_somebody_else_is_no_output(bulk: Bulk, content: bytes) -> None:
     bulk.write(*texts("Foreign", 1))
     bulk.out.write_bytes(content)
     done = bulk.run()
     assert done.exit_code == 2
+    assert "something else" in done.stderr
     assert bulk.out.read_bytes() == content
+
+
+@pytest.mark.parametrize("beside", ["out.jsonl.run", "out.jsonl.retry"])
+def test_a_file_of_somebody_else_beside_the_output_is_left_alone(bulk: Bulk, beside: str) -> None:
+    bulk.write(*texts("Beside", 1))
+    foreign = bulk.folder / beside
+    foreign.write_bytes(b"my own notes\n")
+    done = bulk.run()
+    assert (done.exit_code, bulk.out.exists()) == (2, False)
+    assert beside in done.stderr
+    assert foreign.read_bytes() == b"my own notes\n"
 
 
 def test_a_service_that_does_not_answer_stops_the_batch_which_can_be_resumed(

@@ -7,6 +7,7 @@ output side by side, in constant memory.
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from askonce.cli.bulk.stopping import StopBatchError
 
 _BEGINNING = b'{"line": '
 _CHUNK = 64 * 1024
+_RUN = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +74,11 @@ class Record:
             StopBatchError: it is none.
         """
         try:
-            facts = json.loads(raw)
-            return cls(**facts)
-        except (ValueError, TypeError, RecursionError):
-            message = f"{path} holds something else than what askonce batch writes: name another"
-            raise StopBatchError(message, is_wrong_use=True) from None
+            record = cls(**json.loads(raw))
+            _check(record)
+        except (ValueError, TypeError, ArithmeticError, RecursionError):
+            raise _foreign(path) from None
+        return record
 
 
 class Recorded:
@@ -211,15 +213,21 @@ def begun(out: Path, errors: Path | None) -> Iterator[str]:
                 message = f"another askonce batch writes to {out}"
                 raise StopBatchError(message, is_wrong_use=True) from None
             is_new = not out.exists()
+            file.seek(0)
+            run = file.read(_CHUNK).decode(errors="replace").strip()
+            leftover = [again(path) for path in (out, errors or out)]
+            if run and not _RUN.fullmatch(run):
+                raise _foreign(note)
+            if is_new or not run:
+                for path in leftover:
+                    _check_ours(path)
             out.touch()
             if errors is not None:
                 errors.touch()
-            file.seek(0)
-            run = file.read(_CHUNK).decode(errors="replace").strip()
             if is_new or not run:
                 # What is left of an output that was removed belongs to another run.
-                for path in (out, errors or out):
-                    again(path).unlink(missing_ok=True)
+                for path in leftover:
+                    path.unlink(missing_ok=True)
                 run = secrets.token_hex(16)
                 file.truncate(0)
                 file.write(f"{run}\n".encode())
@@ -247,6 +255,38 @@ def changed(path: Path, line: int) -> StopBatchError:
         f"the input has changed since {path} was written: line {line} was another one. "
         "Begin with another output; what was asked within a day is not paid for again"
     )
+    return StopBatchError(message, is_wrong_use=True)
+
+
+def _check(record: Any) -> None:
+    """Make sure that what was read holds what a record does.
+
+    Raises:
+        TypeError, ArithmeticError: it does not.
+    """
+    parts = (record.analysis or {}, record.error or {})
+    if not isinstance(record.line, int) or not all(isinstance(one, Mapping) for one in parts):
+        raise TypeError
+    if record.cost is not None and not record.cost.is_finite():
+        raise ArithmeticError
+
+
+def _check_ours(path: Path) -> None:
+    """Make sure that a file which is in the way is one of ours, if there is one.
+
+    Raises:
+        StopBatchError: it is not, and so not ours to remove.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        start = file.read(len(_BEGINNING))
+    if not _BEGINNING.startswith(start):
+        raise _foreign(path)
+
+
+def _foreign(path: Path) -> StopBatchError:
+    message = f"{path} holds something else than what askonce batch writes: name another"
     return StopBatchError(message, is_wrong_use=True)
 
 
