@@ -19,7 +19,7 @@ from askonce.core.budgets import Kind, Period, Scope, Unit
 from askonce.core.clock import SystemClock
 from askonce.core.errors import BudgetExceededError
 from askonce.core.ports import HistoryFilter
-from askonce.core.provider_batches import BatchProvider, LineState
+from askonce.core.provider_batches import BatchProvider, BatchResult, LineState
 from askonce.db.database import SqlDatabase
 from askonce.db.ledger import GroupCommitLedger
 from askonce.db.rows import AttemptRow
@@ -117,7 +117,13 @@ class Home:
         self.budgets = Budgets(database=database, prices=prices, clock=self.clock)
         self._owners = count(1)
 
-    def process(self, fate: Fate | None = None, *, most_lines: int = 1000) -> ProviderBatching:
+    def process(
+        self,
+        fate: Fate | None = None,
+        *,
+        most_lines: int = 1000,
+        vendor_type: "type[MortalVendor] | None" = None,
+    ) -> ProviderBatching:
         fate = fate or Fate()
         ledger: Any = MortalLedger(self.ledger, fate)
         reads = Reads(ledger, self.clock)
@@ -140,7 +146,7 @@ class Home:
             preferences=Preferences(**shared),
             budgets=self.budgets,
             vendors={
-                name: MortalVendor(vendor, fate, most_lines=most_lines)
+                name: (vendor_type or MortalVendor)(vendor, fate, most_lines=most_lines)
                 for name, vendor in self.vendors.items()
             },
             clock=self.clock,
@@ -365,6 +371,54 @@ def test_a_process_that_lives_or_a_batch_that_may_be_ours_is_waited_for(home: Ho
     assert heir.find() == []
     heir.send("claimed")
     assert len(home.stub.batches()) == 2
+
+
+@pytest.mark.parametrize("provider", ["claude", "openai"])
+def test_of_two_heirs_that_look_for_a_batch_at_once_one_sends_it(home: Home, provider: str) -> None:
+    run = f"run{next(_RUNS)}"
+    mortal = home.process(Fate(2))
+    with pytest.raises(KilledError):
+        once(mortal, run, ["Whose heir?"], provider=provider)
+    other = home.process()
+
+    class Overtaken(MortalVendor):
+        """Has the other heir find, send and die between the vendor's word and what follows."""
+
+        def find(self, *asked: Any, **facts: Any) -> str | None:
+            found: str | None = self._vendor.find(*asked, **facts)
+            other.find()
+            other.send(run)
+            return found
+
+    slow = home.process(vendor_type=Overtaken)
+    slow.find()
+    slow.send(run)
+    home.stub.finish_batches()
+    slow.collect()
+
+    assert home.sent() == ["Whose heir?"]
+    assert states(slow, run, 1) == [LineState.ANSWERED]
+
+
+def test_what_a_vendor_says_of_one_batch_reaches_no_line_of_another(home: Home) -> None:
+    class Lying(MortalVendor):
+        """Gives each answer to the line that was written down next, and to one far beyond."""
+
+        def results(self, remote_id: str) -> Iterator[BatchResult]:
+            for one in self._vendor.results(remote_id):
+                token, _, line_id = one.name.rpartition("-")
+                yield BatchResult(f"{token}-{int(line_id) + 1}", one.read)
+                yield BatchResult(f"{token}-{10**30}", one.read)
+
+    process = home.process(vendor_type=Lying)
+    once(process, "mine", ["Mine?"])
+    once(process, "yours", ["Yours?"])
+    home.stub.finish_batches()
+    process.collect()
+
+    lines = [process.known(run, 1) for run in ("mine", "yours")]
+    assert [line and line.failure for line in lines] == ["missing", "missing"]
+    assert home.history() == []
 
 
 def wanted_question(process: ProviderBatching) -> Any:

@@ -1,5 +1,6 @@
 """Questions that a vendor answers within a day, at half the price: many in one batch."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,8 @@ from askonce.core.questions import Question
 
 # What stands as the owner of a call that no process waits for.
 _OWNER = "provider-batch"
+# Within 64 bits, whatever a vendor says.
+_LINE_ID = re.compile("[0-9]{1,18}")
 
 
 class BatchState(StrEnum):
@@ -211,8 +214,11 @@ class ProviderBatches(Protocol):
     def lines(self, batch_id: int, *, after: int, limit: int) -> Sequence[Line]:
         """Return lines of a batch that wait and lead, in the order of their ids."""
 
-    def locked(self, line_ids: Sequence[int]) -> dict[int, Line]:
-        """Return lines; nobody else changes them until this transaction ends."""
+    def locked(self, batch_id: int, line_ids: Sequence[int]) -> dict[int, Line]:
+        """Return those of the lines that are in a batch; nobody else changes them until the end.
+
+        Which lines there are a vendor says, whose word is not to reach any other batch.
+        """
 
     def followers(self, tenant: str, *, limit: int) -> Sequence[tuple[Line, Line]]:
         """Return lines that wait although their leaders do not any more, each with its leader."""
@@ -247,4 +253,4 @@ def name_of(token: str, line_id: int) -> str:
 def line_id_of(name: str, token: str) -> int | None:
     """Return the line that a name stands for; None where it is none of this batch."""
     found, _, line_id = name.rpartition("-")
-    return int(line_id) if found == token and line_id.isdecimal() else None
+    return int(line_id) if found == token and _LINE_ID.fullmatch(line_id) else None

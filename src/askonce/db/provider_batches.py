@@ -121,6 +121,7 @@ _LOCKED = (
     .order_by(BatchLineRow.id)
     .with_for_update()
 )
+_LOCKED_IN = _LOCKED.where(BatchLineRow.batch_id == bindparam("of_batch"))
 _LEADING = aliased(BatchLineRow)
 _FOLLOWERS = (
     select(BatchLineRow.id, _LEADING.id.label("led_by"))
@@ -253,15 +254,17 @@ class SqlProviderBatches:
         facts = {"of_batch": batch_id, "after": after, "most": limit}
         return [_line(row) for row in self.connection.execute(_LINES, facts)]
 
-    def locked(self, line_ids: Sequence[int]) -> dict[int, Line]:
-        """Return lines; nobody else changes them until this transaction ends."""
-        rows = self.connection.execute(_LOCKED, {"ids": sorted(line_ids)})
-        return {row.id: _line(row) for row in rows}
+    def locked(self, batch_id: int, line_ids: Sequence[int]) -> dict[int, Line]:
+        """Return those of the lines that are in a batch; nobody else changes them until the end."""
+        facts = {"of_batch": batch_id, "ids": sorted(line_ids)}
+        return {row.id: _line(row) for row in self.connection.execute(_LOCKED_IN, facts)}
 
     def followers(self, tenant: str, *, limit: int) -> Sequence[tuple[Line, Line]]:
         """Return lines that wait although their leaders do not any more, each with its leader."""
         rows = self.connection.execute(_FOLLOWERS, {"of_tenant": tenant, "most": limit}).all()
-        lines = self.locked([line_id for row in rows for line_id in (row.id, row.led_by)])
+        ids = sorted({line_id for row in rows for line_id in (row.id, row.led_by)})
+        found = self.connection.execute(_LOCKED, {"ids": ids})
+        lines = {row.id: _line(row) for row in found}
         pairs = [(lines.get(row.id), lines.get(row.led_by)) for row in rows]
         return [
             (line, leader)

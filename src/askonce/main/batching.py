@@ -1,7 +1,7 @@
 """What `askonce batch --provider-batch` works with: one more process on the database."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -50,8 +50,9 @@ def provider_batching(settings: Settings, tenant: str) -> Iterator[ProviderBatch
             caller=Caller(tenant=tenant, request_id=f"batch-{process.owner}"),
             owner=process.owner,
             cache_ttl=timedelta(seconds=settings.cache_ttl),
-            # Nothing is under way for longer than a call may take.
-            arrival=timedelta(seconds=settings.provider_timeout),
+            # It was marked before the first byte went out, and may have been killed behind the
+            # last one; what was sent then is not under way for longer than a call may take.
+            arrival=timedelta(seconds=_longest_send(vendors) + settings.provider_timeout),
             new_token=lambda: secrets.token_hex(_TOKEN_BYTES),
         )
     finally:
@@ -82,3 +83,7 @@ def _vendors(
             clock=clock,
         )
     return vendors
+
+
+def _longest_send(vendors: Mapping[str, ClaudeBatches | OpenAIBatches]) -> float:
+    return max((vendor.longest_send for vendor in vendors.values()), default=0.0)

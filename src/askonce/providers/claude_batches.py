@@ -38,6 +38,7 @@ class ClaudeBatches(ClaudeProvider):
     # Anthropic takes 100 000 requests and 256 MB; a batch is held in memory while it is sent.
     most_lines: int = 10_000
     most_bytes: int = 32 * 1024 * 1024
+    longest_send: float = _SECONDS
 
     def __init__(
         self, api_key: str, *, base_url: str | None, timeout: float, prices: Prices, clock: Clock

@@ -52,6 +52,8 @@ class OpenAIBatches(OpenAIProvider):
     # OpenAI takes 50 000 requests and 200 MB.
     most_lines: int = 10_000
     most_bytes: int = 64 * 1024 * 1024
+    # The file, then the batch.
+    longest_send: float = 2 * _SECONDS
 
     def __init__(
         self, api_key: str, *, base_url: str | None, timeout: float, prices: Prices, clock: Clock

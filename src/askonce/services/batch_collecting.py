@@ -98,13 +98,13 @@ class Collecting:
     def _keep(self, batch: Batch, results: Sequence[BatchResult], at: datetime) -> None:
         named = {line_id_of(one.name, batch.token): one for one in results}
         ids = [line_id for line_id in named if line_id is not None]
-        lines = self._ledger.write(lambda tx: tx.provider_batches.locked(ids)).result()
+        lines = self._ledger.write(lambda tx: tx.provider_batches.locked(batch.id, ids)).result()
         waiting = [line for line in lines.values() if line.state is LineState.WAITING]
         came = [(line, _read(named[line.id], _asked(batch, line))) for line in waiting]
         budget_ids = {one for line in waiting for one in self._budgets.ids(line.asker)}
 
         def work(tx: Transaction) -> None:
-            still = tx.provider_batches.locked([line.id for line in waiting])
+            still = tx.provider_batches.locked(batch.id, [line.id for line in waiting])
             for line, answer in came:
                 now_line = still.get(line.id)
                 if now_line is None or now_line.state is not LineState.WAITING:
@@ -159,7 +159,7 @@ class Collecting:
 
         def work(tx: Transaction) -> Sequence[Line]:
             found = tx.provider_batches.lines(batch.id, after=0, limit=_PORTION)
-            lines = tx.provider_batches.locked([line.id for line in found]).values()
+            lines = tx.provider_batches.locked(batch.id, [line.id for line in found]).values()
             now = self._clock.now()
             for line in lines:
                 settle(

@@ -64,7 +64,7 @@ class ProviderBatching:
     """The batches of one tenant.
 
     `owner` is this process. A batch that a dead process was sending is not judged before
-    `arrival`: a request that was on its way may arrive so much later.
+    `arrival`: so long after it was marked it may be underway, and then arrive.
     """
 
     def __init__(
@@ -292,6 +292,7 @@ class ProviderBatching:
         vendor = self._vendors[batch.provider]
         if not self._mark_sending(batch):
             return
+        batch = replace(batch, state=BatchState.SENDING, owner=self._owner)
         try:
             # No transaction is open here: it may take minutes.
             remote_id = vendor.send(batch.token, self._questions(batch))
@@ -324,11 +325,24 @@ class ProviderBatching:
 
         return self._ledger.write(mark).result()
 
-    def _move(self, batch: Batch, state: BatchState, *, remote_id: str | None = None) -> None:
-        def move(tx: Transaction) -> None:
-            tx.provider_batches.move(batch.id, state, remote_id=remote_id)
+    def _move(self, batch: Batch, state: BatchState, *, remote_id: str | None = None) -> bool:
+        """Note what became of a batch that `batch.owner` was sending, unless somebody else has.
 
-        self._ledger.write(move).result()
+        Of two heirs one may have sent it again by now; to open it once more would pay twice.
+        """
+
+        def move(tx: Transaction) -> bool:
+            found = tx.provider_batches.batch(batch.id)
+            is_as_seen = (
+                found is not None
+                and found.state is BatchState.SENDING
+                and found.owner == batch.owner
+            )
+            if is_as_seen:
+                tx.provider_batches.move(batch.id, state, remote_id=remote_id)
+            return is_as_seen
+
+        return self._ledger.write(move).result()
 
     def _questions(self, batch: Batch) -> Iterator[tuple[str, Question]]:
         after = 0
@@ -357,11 +371,10 @@ class ProviderBatching:
         remote_id = vendor.find(
             batch.token, lines=batch.lines, since=sent_at - CLOCK_SKEW, others=others
         )
-        if remote_id is None:
-            self._move(batch, BatchState.OPEN)
-        else:
-            self._move(batch, BatchState.SENT, remote_id=remote_id)
-        log.warning("batch_looked_for", provider=batch.provider, has_arrived=remote_id is not None)
+        state = BatchState.OPEN if remote_id is None else BatchState.SENT
+        if self._move(batch, state, remote_id=remote_id):
+            has_arrived = remote_id is not None
+            log.warning("batch_looked_for", provider=batch.provider, has_arrived=has_arrived)
 
 
 def _portions(wanted: Iterable[Wanted]) -> Iterator[Sequence[Wanted]]:

@@ -140,6 +140,9 @@ def batched(
             batches.send(run)
             batches.collect()
             while wait is not None and batches.waiting(run) and not is_over.wait(wait):
+                # What could not be told at first may be known by now.
+                batches.find()
+                batches.send(run)
                 batches.collect()
         except ProviderError as error:
             reason = StopBatchError(f"{error.provider} takes or gives no batch ({error.reason})")
