@@ -1,12 +1,23 @@
 """`from askonce import Client`, beside a real server."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from askonce import Client
-from askonce.client import Patience, Preferences, ProblemError, UnreachableError
+from askonce.cli import app
+from askonce.client import (
+    OddAnswerError,
+    Patience,
+    Preferences,
+    ProblemError,
+    UnreachableError,
+)
 from tests.databases import SqliteTemplates
 from tests.e2e.cutting import cut_line
 from tests.ports import number_of, reserved_port
@@ -208,3 +219,46 @@ def test_what_is_exported_is_all_and_what_is_erased_is_gone(client: Client) -> N
     assert list(client.history("leaver")) == []
     with pytest.raises(ProblemError, match="not-found"):
         client.session(session.id)
+
+
+class _Elsewhere(BaseHTTPRequestHandler):
+    """Answers everything with 200 and something that is none of askonce's answers."""
+
+    said = b""
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.send_header("content-length", str(len(self.said)))
+        self.end_headers()
+        self.wfile.write(self.said)
+
+    do_POST = do_GET  # noqa: N815 - as http.server calls it
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("said", [b"<html>", b"[1]", b'{"items": [1], "next_cursor": null}', b"{}"])
+def test_what_is_not_askonce_is_called_so(said: bytes) -> None:
+    elsewhere = HTTPServer(("127.0.0.1", 0), type("_Says", (_Elsewhere,), {"said": said}))
+    threading.Thread(target=elsewhere.serve_forever, daemon=True).start()
+    asked: list[Callable[[Client], object]] = [
+        lambda client: client.analyze("ann", "What?"),
+        lambda client: client.analysis("ann", 1),
+        lambda client: list(client.history("ann")),
+        lambda client: client.session(1),
+        lambda client: client.begin_session("What?"),
+    ]
+    try:
+        with Client(f"http://127.0.0.1:{elsewhere.server_port}", patience=HASTY) as client:
+            for ask in asked:
+                with pytest.raises(OddAnswerError, match="not askonce"):
+                    ask(client)
+            examined = CliRunner().invoke(
+                app, ["doctor", "--url", f"http://127.0.0.1:{elsewhere.server_port}"]
+            )
+            assert (examined.exit_code, type(examined.exception)) == (1, SystemExit)
+    finally:
+        elsewhere.shutdown()
+        elsewhere.server_close()

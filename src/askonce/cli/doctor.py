@@ -67,12 +67,15 @@ def _here() -> Findings:
 
 def _there(remote: "Remote") -> Findings:
     from askonce.client import Client, ClientError, Patience, ProblemError
+    from askonce.client.errors import understood
 
     name = "service"
     key = None if remote.key is None else remote.key.get_secret_value()
     with Client(remote.url, key, patience=Patience(tries=1)) as client:
         try:
             health = client.health()
+            with understood():
+                told = [f"{name} {fact}" for name, fact in health.items() if name != "status"]
         except ProblemError as error:
             yield bad(name, f"is not well: {error}", "see its log; run `askonce doctor` there")
             return
@@ -80,12 +83,14 @@ def _there(remote: "Remote") -> Findings:
             mend = "start it with `askonce serve`, or correct ASKONCE_URL"
             yield bad(name, f"{remote.url}: {error}", mend)
             return
-        facts = ", ".join(f"{name} {fact}" for name, fact in health.items() if name != "status")
-        yield good(name, f"{remote.url} is well: {facts}")
+        yield good(name, f"{remote.url} is well: {', '.join(told)}")
         try:
             next(client.sessions(), None)
         except ProblemError as error:
             yield bad("key", str(error), "set ASKONCE_KEY to what `askonce keys create` printed")
+            return
+        except ClientError as error:
+            yield bad(name, f"{remote.url}: {error}", "correct ASKONCE_URL")
             return
         yield good("key", "is good" if key else "none is needed")
 

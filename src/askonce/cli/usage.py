@@ -67,6 +67,8 @@ def _groups(wanted: UsageFilter, url: str | None, key: str | None) -> Sequence[U
 
 def _told(wanted: UsageFilter, url: str | None, key: str | None) -> Sequence[UsageGroup]:
     """Return what a running service tells."""
+    from askonce.client.errors import understood
+
     if wanted.user_id is None:
         stop("USER: a running service tells of one user at a time", WRONG_SETTING)
     with reached(url, key, tenant=wanted.tenant) as client:
@@ -76,10 +78,11 @@ def _told(wanted: UsageFilter, url: str | None, key: str | None) -> Sequence[Usa
             until=None if wanted.until is None else wanted.until.isoformat(),
             group_by=wanted.group_by.value,
         )
-    return [
-        UsageGroup(printable(item["name"]), _totals(item["spent"], item["saved"]))
-        for item in told["items"]
-    ]
+        with understood():
+            return [
+                UsageGroup(printable(item["name"]), _totals(item["spent"], item["saved"]))
+                for item in told["items"]
+            ]
 
 
 def _totals(spent: Mapping[str, Any], saved: Mapping[str, Any]) -> Totals:

@@ -1,7 +1,13 @@
 """Asks a running askonce from Python: `from askonce import Client`."""
 
 from askonce.client.client import Client
-from askonce.client.errors import ClientError, ProblemError, StreamBrokenError, UnreachableError
+from askonce.client.errors import (
+    ClientError,
+    OddAnswerError,
+    ProblemError,
+    StreamBrokenError,
+    UnreachableError,
+)
 from askonce.client.shapes import Analysis, Message, Preferences, Session, Shown
 from askonce.client.streams import Stream
 from askonce.client.transport import Patience
@@ -11,6 +17,7 @@ __all__ = [
     "Client",
     "ClientError",
     "Message",
+    "OddAnswerError",
     "Patience",
     "Preferences",
     "ProblemError",

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from askonce.client.errors import understood
 from askonce.client.shapes import Analysis, Message, Preferences, Session
 from askonce.client.streams import Stream
 from askonce.client.transport import Patience, Transport
@@ -101,7 +102,8 @@ class Client:
         )
         headers = self._headers(idempotency_key, cache_control)
         response = self._transport.answered("POST", _analyze(user_id), body=body, headers=headers)
-        return Analysis.of(response.json(), response.headers)
+        with understood():
+            return Analysis.of(response.json(), response.headers)
 
     def stream(
         self,
@@ -349,8 +351,9 @@ class Client:
             got = self._transport.json(
                 "GET", path, query={**query, "limit": page, "cursor": cursor}
             )
-            yield from got["items"]
-            cursor = got["next_cursor"]
+            with understood():
+                items, cursor = list(got["items"]), got["next_cursor"]
+            yield from items
             if cursor is None:
                 return
 

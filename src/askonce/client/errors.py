@@ -1,6 +1,7 @@
 """What goes wrong between a client and the service."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
@@ -10,6 +11,10 @@ class ClientError(Exception):
 
 class UnreachableError(ClientError):
     """No answer came, or half of one; every try failed so."""
+
+
+class OddAnswerError(ClientError):
+    """What answers is not askonce, or a version of it that this client does not know."""
 
 
 class StreamBrokenError(ClientError):
@@ -45,3 +50,17 @@ class ProblemError(ClientError):
     def __str__(self) -> str:
         faults = "".join(f"; {fault.field}: {fault.message}" for fault in self.errors)
         return f"{self.status} {self.type}: {self.detail}{faults}"
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Read what a service answered.
+
+    Raises:
+        OddAnswerError: it has another form than askonce's answers have.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        message = "what answers there is not askonce, or of another version: is the URL right?"
+        raise OddAnswerError(message) from error

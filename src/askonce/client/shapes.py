@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
 
+from askonce.client.errors import understood
+
 _SECONDS = re.compile("[0-9]{1,10}")
 
 
@@ -37,6 +39,7 @@ class Analysis:
     age: int | None = None
 
     @classmethod
+    @understood()
     def of(cls, facts: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Self:
         said = headers or {}
         age = said.get("age", "")
@@ -78,6 +81,7 @@ class Message:
     created_at: datetime
 
     @classmethod
+    @understood()
     def of(cls, facts: Mapping[str, Any]) -> Self:
         shown = facts["context"]
         return cls(
@@ -106,6 +110,7 @@ class Session:
     next_cursor: str | None = None
 
     @classmethod
+    @understood()
     def of(cls, facts: Mapping[str, Any]) -> Self:
         messages = tuple(Message.of(message) for message in facts.get("messages", ()))
         return cls(**_known(cls, facts) | {"messages": messages})
@@ -121,6 +126,7 @@ class Preferences:
     max_output_tokens: int | None = None
 
     @classmethod
+    @understood()
     def of(cls, facts: Mapping[str, Any]) -> Self:
         return cls(**_known(cls, facts))
 

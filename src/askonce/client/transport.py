@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-from askonce.client.errors import FieldFault, ProblemError, UnreachableError
+from askonce.client.errors import FieldFault, ProblemError, UnreachableError, understood
 
 _FIRST_WAIT_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 8.0
@@ -75,7 +75,8 @@ class Transport:
     ) -> Any:
         """Return the parsed body of an answer; None where it has none. Raises as `answered`."""
         response = self.answered(method, path, body=body, query=query, headers=headers)
-        return response.json() if response.content else None
+        with understood():
+            return response.json() if response.content else None
 
     def answered(
         self,

@@ -10,7 +10,14 @@ from typing import Any
 from askonce.cli.bulk.lines import Line
 from askonce.cli.bulk.records import Record
 from askonce.cli.bulk.stopping import StopBatchError
-from askonce.client import Analysis, Client, Patience, ProblemError, UnreachableError
+from askonce.client import (
+    Analysis,
+    Client,
+    OddAnswerError,
+    Patience,
+    ProblemError,
+    UnreachableError,
+)
 
 # A rate limit that counts by the minute lets through what waits for it within some minutes.
 _TRIES = 50
@@ -53,6 +60,8 @@ class Asking:
         except UnreachableError as error:
             message = "the service does not answer: is it running, and is the URL right?"
             raise StopBatchError(message) from error
+        except OddAnswerError as error:
+            raise StopBatchError(str(error)) from error
         return Record.answered(line, _shown(analysis))
 
     def _key(self, line: Line) -> str:
