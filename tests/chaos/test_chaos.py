@@ -11,7 +11,7 @@ from tests.chaos.run import Plan, run
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_every_promise_is_kept_under_fire(database: str, tmp_path: Path) -> None:
-    plan = Plan(database=database, rounds=25, seed=4)
+    plan = Plan(database=database, rounds=16, seed=4)
 
     evidence = run(plan, tmp_path, say=print)
 

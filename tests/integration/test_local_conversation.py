@@ -10,6 +10,7 @@ from askonce.core.clock import SystemClock
 from askonce.main.process import build
 from askonce.providers import local
 
+TURNS = 6
 TOLD = "Please take your time, think of what I have told you before, and then tell me."
 
 
@@ -29,15 +30,16 @@ def test_a_conversation_goes_on_when_it_outgrows_the_window(sqlite_url: str) -> 
         path = f"/sessions/{session['id']}"
         replies = [
             client.post(
-                f"{path}/messages", json={"role": "user", "content": f"What is {number}? {TOLD}"}
+                f"{path}/messages",
+                json={"role": "user", "content": f"What is {number}? {TOLD} {TOLD}"},
             )
-            for number in range(9)
+            for number in range(TURNS)
         ]
         told = client.get(path, params={"limit": 100}).json()["messages"]
 
-    assert [reply.status_code for reply in replies] == [200] * 9
+    assert [reply.status_code for reply in replies] == [200] * TURNS
     contexts = [reply.json()["messages"][-1]["context"] for reply in replies]
     shown = [one["messages_sent"] + one["messages_summarised"] for one in contexts]
-    assert shown == [2 * number + 1 for number in range(9)]
+    assert shown == [2 * number + 1 for number in range(TURNS)]
     assert contexts[-1]["messages_summarised"] > 0
     assert [message["role"] for message in told].count("summary") > 0
