@@ -17,6 +17,7 @@ from askonce.db.rows import AnalysisRow, AnswerRow, FlightRow, MessageRow, Sessi
 from tests.examples import ALICE, ANY_FRESH, CALLER, DAY, KEY, NOW
 from tests.examples import a_question as question
 from tests.examples import an_answer as answer
+from tests.keeping import keep_answer
 
 OTHER = Caller(tenant="other")
 SECOND = timedelta(seconds=1)
@@ -29,8 +30,8 @@ def begun(tx: SqlTransaction, user_id: str = "alice", at: datetime = NOW) -> Ses
 
 def answered(tx: SqlTransaction, text: str = REPLY, fingerprint: bytes = KEY) -> int:
     asked = question(messages=(), output_schema=REPLY_SCHEMA)
-    return tx.answers.add(
-        asked, answer(text=text), tenant="default", fingerprint=fingerprint, at=NOW
+    return keep_answer(
+        tx, asked, answer(text=text), tenant="default", fingerprint=fingerprint, at=NOW
     )
 
 

@@ -21,6 +21,7 @@ from askonce.services.erasure import Erasure
 from askonce.services.preferences import Preferences
 from tests.contracts.homes import Home, claimed, opened
 from tests.examples import ALICE, BOB, CALLER, DAY, KEY, NOW, STRANGER, a_question, an_answer
+from tests.keeping import keep_answer
 from tests.serving import until
 
 AT_FIRST = replace(ALICE, era=0)
@@ -150,7 +151,7 @@ def test_only_the_user_of_this_tenant_is_erased(home: Home, erasure: Erasure) ->
 
 def give(tx: SqlTransaction, tenant: str, user_id: str) -> None:
     asker = replace(ALICE, tenant=tenant, user_id=user_id)
-    answer_id = tx.answers.add(a_question(), an_answer(), tenant=tenant, fingerprint=KEY, at=NOW)
+    answer_id = keep_answer(tx, a_question(), an_answer(), tenant=tenant, fingerprint=KEY, at=NOW)
     tx.analyses.add(asker, answer_id, cached=False, at=NOW)
 
 

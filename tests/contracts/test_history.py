@@ -16,6 +16,7 @@ from tests.contracts.recalling import recall
 from tests.examples import ALICE, ANY_FRESH, BOB, CALLER, DAY, KEY, NOW, STRANGER
 from tests.examples import a_question as question
 from tests.examples import an_answer as answer
+from tests.keeping import keep_answer
 
 EVERYTHING = HistoryFilter(limit=100)
 
@@ -25,8 +26,13 @@ def keep(
 ) -> int:
     """Write an answer that is not cached, and one history row for it; return the row's id."""
     with database.transaction() as tx:
-        answer_id = tx.answers.add(
-            question(text=text), answer(text=result), tenant=asker.tenant, fingerprint=KEY, at=NOW
+        answer_id = keep_answer(
+            tx,
+            question(text=text),
+            answer(text=result),
+            tenant=asker.tenant,
+            fingerprint=KEY,
+            at=NOW,
         )
         analysis = tx.analyses.add(asker, answer_id, cached=False, at=NOW)
         assert analysis is not None
@@ -82,7 +88,7 @@ def test_money_is_exact(
     amount = None if cost is None else Decimal(cost)
     paid = answer(cost=amount, finish_reason=finish_reason)
     with database.transaction() as tx:
-        answer_id = tx.answers.add(question(), paid, tenant="default", fingerprint=KEY, at=NOW)
+        answer_id = keep_answer(tx, question(), paid, tenant="default", fingerprint=KEY, at=NOW)
         analysis = tx.analyses.add(ALICE, answer_id, cached=False, at=NOW)
 
     assert analysis is not None
@@ -127,7 +133,7 @@ def test_the_answer_goes_with_its_last_use_and_not_before(database: SqlDatabase)
     with database.transaction() as tx:
         lease = tx.flights.claim(KEY, tenant="default", owner="one", accepted=ANY_FRESH)
         assert lease is not None
-        answer_id = tx.answers.add(question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
+        answer_id = keep_answer(tx, question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
         tx.flights.land(lease, answer_id=answer_id, stored_at=NOW, expires_at=NOW + DAY)
         first = tx.analyses.add(ALICE, answer_id, cached=False, at=NOW)
     assert first is not None

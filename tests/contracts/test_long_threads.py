@@ -14,6 +14,7 @@ from askonce.db.rows import MessageRow, SessionRow
 from tests.examples import CALLER, KEY, NOW
 from tests.examples import a_question as question
 from tests.examples import an_answer as answer
+from tests.keeping import keep_answer
 
 Statement = tuple[str, Any]
 
@@ -71,7 +72,7 @@ def a_turn(tx: SqlTransaction, session: Session) -> None:
     tx.messages.ending(session, last=said.position, limit=10)
     asked = question(messages=(), output_schema=REPLY_SCHEMA)
     text = '{"content": "Yes.", "confidence": 1}'
-    answer_id = tx.answers.add(asked, answer(text=text), tenant="default", fingerprint=KEY, at=NOW)
+    answer_id = keep_answer(tx, asked, answer(text=text), tenant="default", fingerprint=KEY, at=NOW)
     turn = Turn(
         session_id=session.id, position=said.position, role=Role.ASSISTANT, sent=10, summarised=0
     )

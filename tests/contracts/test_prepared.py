@@ -3,12 +3,13 @@
 from datetime import timedelta, timezone
 from decimal import Decimal
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from askonce.core.errors import DatabaseUnavailableError
-from askonce.db.database import SqlDatabase
+from askonce.db.database import SqlDatabase, SqlTransaction
 from askonce.db.prepared import Prepared
 from askonce.db.rows import AnalysisRow, AnswerRow
 from tests.examples import ALICE, CALLER, KEY, NOW, a_question, an_answer
@@ -53,6 +54,17 @@ def test_a_row_that_is_not_there_is_none(database: SqlDatabase) -> None:
         assert read.row(tx.connection, {"answer_id": 9}) is None
 
 
+def test_nothing_of_one_run_gets_into_the_next(database: SqlDatabase) -> None:
+    add = Prepared(insert(AnswerRow).returning(AnswerRow.id))
+    others = {name: value for name, value in FACTS.items() if name != "result"}
+
+    with database.transaction() as tx:
+        add.one(tx.connection, FACTS)
+    for facts in (others, others | {"id": 7}, FACTS | {"id": 7}):
+        with pytest.raises(LookupError), database.transaction() as tx:
+            add.one(tx.connection, facts)
+
+
 def test_what_the_driver_refuses_comes_as_sqlalchemys_error(database: SqlDatabase) -> None:
     add = Prepared(insert(AnalysisRow))
     facts = {"user_id": "alice", "answer_id": 1, "cached": False, "created_at": NOW}
@@ -89,3 +101,38 @@ def test_what_is_given_at_once_is_what_the_history_says_later(database: SqlDatab
     assert found is not None
     assert (found.answer.id, found.answer.digest) == (given.answer.id, given.answer.digest)
     assert str(found.answer.cost) == str(given.answer.cost)
+
+
+@pytest.mark.parametrize("is_in_the_middle", [True, False])
+def test_a_connection_that_broke_is_not_used_again(
+    postgres_url: str, *, is_in_the_middle: bool
+) -> None:
+    # One connection: were it given back broken, or not at all, nothing would work afterwards.
+    database = SqlDatabase(postgres_url, pool_size=1)
+    backend = Prepared("SELECT pg_backend_pid()")
+
+    def cut(tx: SqlTransaction) -> None:
+        (pid,) = backend.one(tx.connection, {})
+        if is_in_the_middle:
+            cut_off(postgres_url, pid)
+            backend.one(tx.connection, {})
+
+    with database.transaction() as tx:
+        (first,) = backend.one(tx.connection, {})
+    if not is_in_the_middle:
+        cut_off(postgres_url, first)
+    with pytest.raises(DatabaseUnavailableError), database.transaction() as tx:
+        cut(tx)
+    for _ in range(2):
+        with database.transaction() as tx:
+            (another,) = backend.one(tx.connection, {})
+            assert another != first
+    assert database.connections_in_use() == 0
+    database.close()
+
+
+def cut_off(url: str, pid: int) -> None:
+    """End a session from the server's side, and wait until it has ended."""
+    with psycopg.connect(url, autocommit=True) as operator:
+        row = operator.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,)).fetchone()
+    assert row == (True,)

@@ -24,6 +24,7 @@ from tests.examples import ALICE, BOB, CALLER, DAY, KEY, NOW
 from tests.examples import a_question as question
 from tests.examples import an_answer as answer
 from tests.fakes.clock import FakeClock
+from tests.keeping import keep_answer
 
 HOUR = timedelta(hours=1)
 MOMENT = timedelta(microseconds=1)
@@ -63,8 +64,8 @@ def bought(
 
 
 def landed(tx: SqlTransaction, lease: Lease, said: Answer, at: datetime) -> int:
-    answer_id = tx.answers.add(
-        question(), said, tenant="default", fingerprint=lease.fingerprint, at=at
+    answer_id = keep_answer(
+        tx, question(), said, tenant="default", fingerprint=lease.fingerprint, at=at
     )
     tx.flights.land(lease, answer_id=answer_id, stored_at=at, expires_at=at + DAY)
     return answer_id
@@ -118,7 +119,7 @@ def test_a_leader_that_slept_through_it_all_holds_nothing_and_lands_nowhere(
         assert tx.flights.holds(new)
         assert not tx.flights.holds(frozen)
         assert not tx.flights.fail(frozen, failure="{}")
-        answer_id = tx.answers.add(question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
+        answer_id = keep_answer(tx, question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
         assert not tx.flights.land(frozen, answer_id=answer_id, stored_at=NOW, expires_at=NOW + DAY)
 
 

@@ -15,6 +15,7 @@ from askonce.db.database import SqlDatabase
 from askonce.db.ledger import GroupCommitLedger
 from tests.contracts.homes import GIVEN_UP_AFTER, Home, claimed, opened
 from tests.examples import ALICE, CALLER, DAY, KEY, NOW, a_purchase, a_question, an_answer
+from tests.keeping import keep_answer
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def test_whoever_was_quicker_in_the_same_epoch_stands(home: Home) -> None:
         lease = tx.flights.take_over(KEY, seen, owner="quick")
         assert lease is not None
         answer = an_answer(text="quick")
-        added = tx.answers.add(a_question(), answer, tenant="default", fingerprint=KEY, at=NOW)
+        added = keep_answer(tx, a_question(), answer, tenant="default", fingerprint=KEY, at=NOW)
         tx.flights.land(lease, answer_id=added, stored_at=NOW, expires_at=NOW + DAY)
 
     home.start()

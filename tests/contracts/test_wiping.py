@@ -15,6 +15,7 @@ from askonce.db.pruning import SqlOldAnalyses
 from askonce.db.wiping import SqliteResidue
 from askonce.services.wiping import Wiping
 from tests.examples import ALICE, BOB, CALLER, DAY, NOW, a_question, an_answer
+from tests.keeping import keep_answer
 from tests.serving import until
 
 # Long enough that no index compresses the end of it away, and in lower case as words are kept.
@@ -37,7 +38,8 @@ def fill(database: SqlDatabase) -> None:
             asker, word = (ALICE, GONE) if number % 3 else (BOB, STAYS)
             words = f"{word} {LETTERS[number % 26] * 9}{number} {word}{number}"
             key = number.to_bytes(32, "big")
-            answer_id = tx.answers.add(
+            answer_id = keep_answer(
+                tx,
                 a_question(text=words * (1 + number % 40)),
                 said(words),
                 tenant="default",
@@ -57,8 +59,8 @@ def talk(tx: SqlTransaction) -> None:
     new = NewSession(user_id="alice", title=f"About {GONE}", instructions=f"Know {GONE}.")
     session = tx.sessions.add(CALLER, new, at=NOW)
     tx.messages.say(session, f"Who is {GONE}?", at=NOW)
-    answer_id = tx.answers.add(
-        a_question(), said(GONE), tenant="default", fingerprint=bytes(32), at=NOW
+    answer_id = keep_answer(
+        tx, a_question(), said(GONE), tenant="default", fingerprint=bytes(32), at=NOW
     )
     turn = Turn(session_id=session.id, position=1, role=Role.ASSISTANT, sent=1, summarised=0)
     assert tx.messages.give("default", turn, answer_id, cached=False, at=NOW) is not None

@@ -20,6 +20,7 @@ from tests.http.conftest import Service
 from tests.http.test_erasure import ask, erase
 from tests.http.test_sessions import begin
 from tests.http.test_turns import say
+from tests.keeping import keep_answer
 
 
 class NoReads(Reads):
@@ -137,7 +138,8 @@ def test_fifty_thousand_rows_take_no_more_memory_than_a_few(database: SqlDatabas
 def test_long_texts_come_in_smaller_portions(database: SqlDatabase) -> None:
     with database.transaction() as tx:
         for _ in range(9):
-            answer_id = tx.answers.add(
+            answer_id = keep_answer(
+                tx,
                 a_question(text="x" * 200_000),
                 an_answer(),
                 tenant="default",

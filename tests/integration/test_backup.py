@@ -18,6 +18,7 @@ from tests.databases import PostgresTemplates, SqliteTemplates
 from tests.examples import ALICE, CALLER, KEY, NOW
 from tests.examples import a_question as question
 from tests.examples import an_answer as answer
+from tests.keeping import keep_answer
 from tests.serving import until
 
 SEARCHED = HistoryFilter(limit=100, words=("cache",))
@@ -52,7 +53,7 @@ def backup(file: str = "backup") -> Result:
 
 def ask(database: SqlDatabase) -> None:
     with database.transaction() as tx:
-        answer_id = tx.answers.add(question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
+        answer_id = keep_answer(tx, question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
         tx.analyses.add(ALICE, answer_id, cached=False, at=NOW)
 
 

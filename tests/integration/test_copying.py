@@ -40,6 +40,7 @@ from tests.databases import PostgresTemplates, SqliteTemplates
 from tests.examples import ALICE, CALLER, KEY, NOW
 from tests.examples import a_question as question
 from tests.examples import an_answer as answer
+from tests.keeping import keep_answer
 from tests.schemas import write
 
 ADDED = BATCH * 7 // 2
@@ -125,7 +126,7 @@ def test_everything_arrives_and_goes_on_from_there(source: SqlDatabase, target_u
         wanted = HistoryFilter(words=("cache",))
         assert len(here.analyses.newest(CALLER, "alice", wanted).items) == 10
     with target.transaction() as tx:
-        added = tx.answers.add(question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
+        added = keep_answer(tx, question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
         assert added > 9
         analysis = tx.analyses.add(ALICE, added, cached=False, at=NOW)
         assert analysis is not None

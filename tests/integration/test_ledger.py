@@ -14,10 +14,11 @@ from askonce.db.rows import AnswerRow
 from tests.examples import KEY, NOW
 from tests.examples import a_question as question
 from tests.examples import an_answer as answer
+from tests.keeping import keep_answer
 
 
 def add(tx: SqlTransaction) -> int:
-    return tx.answers.add(question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
+    return keep_answer(tx, question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
 
 
 def fail(tx: SqlTransaction) -> int:

@@ -29,6 +29,7 @@ from tests.databases import PostgresTemplates, migrate
 from tests.examples import ALICE, ANY_FRESH, CALLER, DAY, KEY, NOW
 from tests.examples import a_question as question
 from tests.examples import an_answer as answer
+from tests.keeping import keep_answer
 from tests.serving import PATIENCE_SECONDS
 
 OURS = {
@@ -66,7 +67,7 @@ def fill(database: SqlDatabase) -> None:
         lease = tx.flights.claim(KEY, tenant="default", owner="one", accepted=ANY_FRESH)
         assert lease is not None
         tx.attempts.open(ALICE, lease, owner="one", provider="claude", model="m", at=NOW)
-        answer_id = tx.answers.add(question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
+        answer_id = keep_answer(tx, question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
         tx.flights.land(lease, answer_id=answer_id, stored_at=NOW, expires_at=NOW + DAY)
         tx.analyses.add(ALICE, answer_id, cached=False, at=NOW)
 
@@ -100,7 +101,7 @@ def fill_all(database: SqlDatabase) -> None:
     """Fill the tables that came later, too."""
     fill(database)
     with database.transaction() as tx:
-        said = tx.answers.add(question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
+        said = keep_answer(tx, question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
         session = tx.sessions.add(CALLER, NewSession(user_id="alice", title="Old"), at=NOW)
         tx.messages.say(session, "What is a cache?", at=NOW)
         turn = Turn(session_id=session.id, position=1, role=Role.ASSISTANT, sent=1, summarised=0)
@@ -278,7 +279,7 @@ def _upgrade_step_by_step_and_die(config: Config) -> None:
 
 def fill_another(database: SqlDatabase) -> None:
     with database.transaction() as tx:
-        answer_id = tx.answers.add(question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
+        answer_id = keep_answer(tx, question(), answer(), tenant="default", fingerprint=KEY, at=NOW)
         tx.analyses.add(ALICE, answer_id, cached=False, at=NOW)
 
 

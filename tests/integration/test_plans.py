@@ -6,6 +6,7 @@ word that is common in it and absent from the other: the worst that statistics c
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
+from askonce.core.books import EventFilter
 from askonce.core.ports import HistoryFilter, Page
 from askonce.db.database import SqlDatabase, SqlTransaction
 from tests.examples import CALLER, KEY, NOW
@@ -61,17 +63,8 @@ def explained(
     database: SqlDatabase, user: str, wanted: HistoryFilter, *, explain: str = "EXPLAIN"
 ) -> tuple[Page, list[str]]:
     """Return a page, and the plan of each statement that it took."""
-    ran: list[tuple[str, Any]] = []
-
-    def note(_conn: Any, _cursor: Any, statement: str, facts: Any, *_rest: Any) -> None:
-        ran.append((statement, facts))
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    try:
-        with database.reading() as tx:
-            page = tx.analyses.newest(CALLER, user, wanted)
-    finally:
-        event.remove(database.engine, "before_cursor_execute", note)
+    with noted(database) as ran, database.reading() as tx:
+        page = tx.analyses.newest(CALLER, user, wanted)
     plans = []
     with database.reading() as tx:
         for statement, facts in ran:
@@ -80,6 +73,21 @@ def explained(
             elif statement.startswith("SET"):
                 tx.connection.exec_driver_sql(statement)
     return page, plans
+
+
+@contextmanager
+def noted(database: SqlDatabase) -> Iterator[list[tuple[str, Any]]]:
+    """Give the statements that are run meanwhile, and what they are run with."""
+    ran: list[tuple[str, Any]] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, facts: Any, *_rest: Any) -> None:
+        ran.append((statement, facts))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        yield ran
+    finally:
+        event.remove(database.engine, "before_cursor_execute", note)
 
 
 def plan_of(tx: SqlTransaction, statement: str, facts: Any, explain: str = "EXPLAIN") -> str:
@@ -145,6 +153,20 @@ def test_rare_words_are_found_by_their_answers(full: SqlDatabase, before_id: int
     (by_answers,) = (plan for plan in plans if "found" in plan)
     assert "ix_analyses_answer_id_tenant_user_id" in by_answers
     assert "ix_analyses_tenant_user_id_id" not in by_answers
+
+
+def test_a_page_of_the_trail_looks_at_a_part_of_it(full: SqlDatabase) -> None:
+    if not full.is_sqlite:
+        pytest.skip("PostgreSQL's plan for an empty table is to go through it")
+    wanted = EventFilter(tenant="default", user_id="nobody", since=NOW)
+
+    with noted(full) as ran, full.reading() as tx:
+        tx.trail.newest(wanted)
+    with full.reading() as tx:
+        plans = [plan_of(tx, *one) for one in ran if one[0].startswith("SELECT")]
+
+    assert plans
+    assert [plan for plan in plans if "SCAN audit_events" in plan] == []
 
 
 def test_going_through_a_table_is_seen(full: SqlDatabase) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from askonce.db.database import SqlDatabase
 from tests.examples import KEY, NOW, a_question, an_answer
+from tests.keeping import keep_answer
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def settings(database: SqlDatabase) -> list[str]:
 def test_nothing_is_prepared_in_a_session_that_is_shared(pooled: SqlDatabase) -> None:
     for _ in range(20):
         with pooled.transaction() as tx:
-            tx.answers.add(a_question(), an_answer(), tenant="default", fingerprint=KEY, at=NOW)
+            keep_answer(tx, a_question(), an_answer(), tenant="default", fingerprint=KEY, at=NOW)
 
     with pooled.transaction() as tx:
         prepared = tx.connection.execute(text("SELECT count(*) FROM pg_prepared_statements"))

@@ -121,7 +121,11 @@ class Disk:
         self._history.bought = self.tables.bought()
         self._history.outcomes = self.tables.outcomes()
         self._history.misbooked = self.tables.misbooked()
-        self._history.running = [
+        self._history.running = self.running()
+
+    def running(self) -> list[int]:
+        """Return the questions that are in flight."""
+        return [
             question for question, row in self._flights.items() if row and row.state == "running"
         ]
 

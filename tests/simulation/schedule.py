@@ -189,14 +189,19 @@ class Schedule:
         server.do(remove)
 
     def _ask_at_last(self, number: int) -> None:
-        """Ask a question until it is answered, now that nothing is in the way."""
+        """Ask a question until it is answered, now that nothing is in the way.
+
+        Who thaws may answer by a call of an epoch that is over. The flight of the newest one ends
+        when somebody asks who has none.
+        """
+        given = len(self._given)
         for _ in range(_LAST_TRIES):
-            given = len(self._given)
             request = self._ask(number, CacheRules(no_cache=True))
             self._run_until(partial(self._is_answered, request))
-            if len(self._given) > given:
+            if len(self._given) > given and number not in self.disk.running():
                 return
-        self.history.unanswerable.append(number)
+        if len(self._given) == given:
+            self.history.unanswerable.append(number)
 
     def _is_answered(self, request: int) -> bool:
         return request not in self._waiting

@@ -160,11 +160,6 @@ class Gift:
 class Answers(Protocol):
     """What providers said, each once."""
 
-    def add(
-        self, question: Question, answer: Answer, *, tenant: str, fingerprint: bytes, at: datetime
-    ) -> int:
-        """Keep an answer and return its id."""
-
     def keep(
         self, question: Question, answer: Answer, *, tenant: str, fingerprint: bytes, at: datetime
     ) -> Answer:

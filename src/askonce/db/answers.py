@@ -24,13 +24,6 @@ class SqlAnswers:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(
-        self, question: Question, answer: Answer, *, tenant: str, fingerprint: bytes, at: datetime
-    ) -> int:
-        """Keep an answer and return its id."""
-        kept = self.keep(question, answer, tenant=tenant, fingerprint=fingerprint, at=at)
-        return kept.id or 0
-
     def keep(
         self, question: Question, answer: Answer, *, tenant: str, fingerprint: bytes, at: datetime
     ) -> Answer:

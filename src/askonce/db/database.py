@@ -56,7 +56,7 @@ from askonce.db.usage import SqlUsage
 BUSY_SECONDS = 5
 _KEPT_SECONDS = 1.0
 # Those of `db/many.py`, and all others.
-_REMEMBERED_STATEMENTS = 256
+_REMEMBERED_STATEMENTS = 320
 # In a URL: a pooler in transaction mode stands before the database, as Prisma says it too.
 _POOLER = "pgbouncer"
 _PRUNABLE: dict[Kind, Callable[[Connection], Prunable]] = {

@@ -18,6 +18,8 @@ from askonce.db.giving import ANSWER_COLUMNS, Said
 from askonce.db.prepared import Prepared
 from askonce.db.rows import AnswerRow
 
+# Besides its texts, what is remembered of an answer takes as much memory as so many characters.
+_APART_FROM_TEXT = 800
 # A fingerprint is a SHA-256.
 _KEY_BYTES = 32
 _IN_SQLITE = Prepared(
@@ -84,7 +86,7 @@ class RememberedAnswers:
         return found
 
     def characters(self) -> int:
-        """Return how many characters are held."""
+        """Return how many characters are held, and what each answer takes besides."""
         return self._held
 
     def _remember(self, name: _Name, tenant: str, said: Said) -> None:
@@ -137,4 +139,4 @@ def _moment(stored: datetime | str) -> datetime:
 
 
 def _size(said: Said) -> int:
-    return len(said.text) + len(said.answer.text)
+    return _APART_FROM_TEXT + len(said.text) + len(said.answer.text)

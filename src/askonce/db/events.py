@@ -65,7 +65,11 @@ _IN_RANGE = (
     .order_by(EventRow.id)
     .limit(bindparam("most"))
 )
-_ENDS = select(func.min(EventRow.id).label("first"), func.max(EventRow.id).label("last"))
+# Each on its own: asked for both at once, SQLite looks through the whole table.
+_ENDS = select(
+    select(func.min(EventRow.id)).scalar_subquery().label("first"),
+    select(func.max(EventRow.id)).scalar_subquery().label("last"),
+)
 _NEXT = (
     select(EventRow.id, EventRow.at)
     .where(EventRow.id >= bindparam("first"))

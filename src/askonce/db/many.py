@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from askonce.db.prepared import Prepared, run
 
-# All sizes of two tables are remembered by the driver (`cached_statements`).
+# All sizes of three tables are remembered by the driver (`cached_statements`).
 MOST_AT_ONCE = 64
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
 

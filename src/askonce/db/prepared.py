@@ -6,6 +6,7 @@ and 90 µs where SQLite's driver takes 16, and PostgreSQL's 21. Types, dialects 
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,8 @@ class _Compiled:
     """A statement in one driver's words."""
 
     text: str
+    # What it is always run with; nothing of the first run is kept.
+    given: AbstractSet[str]
     # None where the driver takes parameters by their names.
     order: Sequence[str] | None
     fixed: Mapping[str, object]
@@ -89,6 +92,9 @@ class _Compiled:
     row: Callable[[Sequence[Any]], Any]
 
     def values(self, facts: Mapping[str, object]) -> _Values:
+        if facts.keys() != self.given:
+            # An INSERT has the columns that it was first run with.
+            raise LookupError(sorted(facts.keys() ^ self.given))
         values = {**self.fixed, **facts}
         for name, write in self.writers.items():
             values[name] = write(values[name])
@@ -113,8 +119,9 @@ def _compiled(statement: Any, dialect: Dialect, facts: Mapping[str, object]) -> 
     readers = [_impl(one.type, dialect).result_processor(dialect, None) for one in columns.values()]
     return _Compiled(
         text=compiled.string,
+        given=frozenset(facts),
         order=compiled.positiontup,
-        fixed=compiled.construct_params(facts),
+        fixed={name: value for name, value in compiled.params.items() if name not in facts},
         writers={name: write for name, write in writers.items() if write is not None},
         readers=[(place, read) for place, read in enumerate(readers) if read is not None],
         row=_row_class("Row", list(columns))._make if columns else tuple,
