@@ -29,7 +29,8 @@ _IN_SQLITE = Prepared(
     )
     SELECT json_group_array(json_array(place, answers.id, digest, stored_at, expires_at))
     FROM wanted
-    JOIN flights ON flights.fingerprint = substr(:keys, place * {_KEY_BYTES} + 1, {_KEY_BYTES})
+    CROSS JOIN flights
+      ON flights.fingerprint = substr(:keys, place * {_KEY_BYTES} + 1, {_KEY_BYTES})
     JOIN answers ON answers.id = answer_id AND answers.fingerprint = flights.fingerprint
     """  # noqa: S608 - nothing of it comes from outside
 )
