@@ -224,7 +224,10 @@ def load_remote(url: str | None, key: str | None) -> Remote:
     """
     given: dict[str, Any] = {"url": url, "key": key}
     with _wrong_in_one_line():
-        return Remote(**{name: value for name, value in given.items() if value is not None})
+        remote = Remote(**{name: value for name, value in given.items() if value is not None})
+    if key is not None and remote.url is None:
+        raise ConfigurationError("--key is for a running service: say --url, or ASKONCE_URL, too")
+    return remote
 
 
 @contextmanager

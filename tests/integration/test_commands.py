@@ -1,6 +1,7 @@
 """`askonce analyze`, `chat`, `history` and `usage` at a running service, as scripts use them."""
 
 import json
+import os
 import re
 import uuid
 from collections.abc import Iterator
@@ -81,6 +82,12 @@ def test_the_same_text_is_the_same_question_however_it_is_given(
     run("analyze", "question.txt")
     run("analyze", "-", typed="Ünïcode?\n")
     run("analyze", "Ünïcode?\n")
+    reading, writing = os.pipe()
+    os.write(writing, "Ünïcode?\n".encode())
+    os.close(writing)
+    # As <(command) gives it.
+    run("analyze", f"/dev/fd/{reading}")
+    os.close(reading)
 
     assert len(stub.calls()) == 1
 
@@ -239,6 +246,13 @@ def test_usage_is_told_of_one_user_in_the_same_shape_as_from_the_database(
     assert (told["total"]["calls"], told["total"]["hits"]) == (1, 1)
     assert nobody.exit_code == 2
     assert "USER: a running service tells of one user" in nobody.stderr
+
+
+def test_the_usage_of_nobody_is_not_nothing() -> None:
+    result = run("usage", "two words")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("askonce: USER: 1 to 128 characters")
 
 
 def test_a_history_is_not_begun_by_looking_for_one(

@@ -2,10 +2,13 @@
 
 import io
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from askonce.cli.bulk.files import Files
 from askonce.cli.bulk.lines import MOST_BYTES, Format, Line, Reading
 from askonce.cli.bulk.stopping import StopBatchError
 
@@ -113,3 +116,28 @@ def test_the_digest_is_that_of_the_line_and_of_what_a_head_makes_of_it() -> None
         read(head + b"\na,b\n", Format.CSV)[0].digest for head in (b"text,model", b"model,text")
     ]
     assert named[0] != named[1]
+
+
+def test_files_that_cannot_be_what_they_are_named_for_are_refused_before_anything_is_made(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "hello"}\n')
+    reading = Reading(format=Format.JSONL, user_id="ann")
+    out = tmp_path / "out.jsonl"
+    os.mkfifo(tmp_path / "pipe")
+
+    def refused(**changes: Any) -> str:
+        given: dict[str, Any] = {"source": str(source), "out": out, "errors": None} | changes
+        with pytest.raises(StopBatchError) as caught:
+            Files(reading=reading, **given).check()
+        assert caught.value.is_wrong_use
+        return str(caught.value)
+
+    assert "there is no such file" in refused(source=str(tmp_path / "nope.jsonl"))
+    assert "is no file" in refused(out=tmp_path / "pipe")
+    assert "there is no such folder" in refused(out=tmp_path / "nope" / "out.jsonl")
+    assert "is named twice" in refused(out=source)
+    assert "is named twice" in refused(errors=out)
+    Files(reading=reading, source=str(source), out=out, errors=None).check()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "pipe"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from askonce.config import Settings, load_settings
+from askonce.config import Settings, load_remote, load_settings
 from askonce.core.errors import ConfigurationError
 from askonce.core.limits import Rate
 from askonce.main.choices import fallbacks
@@ -212,3 +212,13 @@ def test_a_wrong_price_stops_the_start(environment: pytest.MonkeyPatch, written:
 
     with pytest.raises(ConfigurationError, match=r"^ASKONCE_PRICES: has models with dollars"):
         load_settings()
+
+
+def test_a_key_that_nobody_would_be_shown_is_no_good(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("ASKONCE_URL", raising=False)
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_remote(None, "ask_nothing")
+
+    assert str(caught.value).startswith("--key is for a running service")
+    assert load_remote("http://localhost:8000", "ask_nothing").key is not None

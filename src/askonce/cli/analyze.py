@@ -98,7 +98,8 @@ def _text(given: str) -> str:
         return _decoded(sys.stdin.buffer.read(_MOST_BYTES + 1), "standard input")
     path = Path(given)
     try:
-        is_file = path.is_file()
+        # A pipe is one, too: <(command) in a shell.
+        is_file = path.exists() and not path.is_dir()
     except (OSError, ValueError):
         # Too long for a name, or with a character that no name has.
         is_file = False

@@ -99,6 +99,7 @@ def batch(
     tally = Tally()
     console = Console(stderr=True, highlight=False, markup=False)
     with told_in_one_line(), _told_why(tally):
+        files.check()
         if retry_failed and not out.exists():
             raise StopBatchError(f"{out}: there is nothing to ask again", is_wrong_use=True)
         if provider_batch:

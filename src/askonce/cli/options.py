@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from askonce.cli.endings import WRONG_SETTING, stop
+
 _USER = re.compile(r"[A-Za-z0-9._@:+-]{1,128}")
 _WHERE = "Where"
 _WHAT = "What is asked"
@@ -68,3 +70,9 @@ User = Annotated[
         help="In whose history.",
     ),
 ]
+
+
+def check_user(name: str, user_id: str) -> None:
+    """End the command where a user's id is none; `name` says where it was given."""
+    if _USER.fullmatch(user_id) is None:
+        stop(f"{name}: 1 to 128 characters of A-Z a-z 0-9 . _ @ : + -", WRONG_SETTING)

@@ -10,7 +10,7 @@ import typer
 
 from askonce.cli.audit import moment
 from askonce.cli.endings import WRONG_SETTING, stop, told_in_one_line
-from askonce.cli.options import AsJson, Key, Tenant, Url
+from askonce.cli.options import AsJson, Key, Tenant, Url, check_user
 from askonce.cli.printable import printable
 from askonce.cli.reaching import reached
 from askonce.cli.showing import console
@@ -35,6 +35,8 @@ def usage(
 
     A running service tells it of one user, the database of all.
     """
+    if user is not None:
+        check_user("USER", user)
     first, end = moment("--since", since), moment("--until", until)
     wanted = UsageFilter(
         tenant=tenant,

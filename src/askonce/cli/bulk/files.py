@@ -27,6 +27,28 @@ class Files:
     errors: Path | None
     reading: Reading
 
+    def check(self) -> None:
+        """See that these files can be what they are to be, before anything is made of them.
+
+        Raises:
+            StopBatchError: the input is not there, or an output is no file of its own.
+        """
+        taken = []
+        if self.source != "-":
+            source = Path(self.source)
+            if not source.exists():
+                raise StopBatchError(f"{source}: there is no such file", is_wrong_use=True)
+            taken.append(source.resolve())
+        for path in filter(None, (self.out, self.errors)):
+            if path.exists() and not path.is_file():
+                message = f"{path}: is no file, and what is written is read again when it goes on"
+                raise StopBatchError(message, is_wrong_use=True)
+            if not path.absolute().parent.is_dir():
+                raise StopBatchError(f"{path}: there is no such folder", is_wrong_use=True)
+            if path.resolve() in taken:
+                raise StopBatchError(f"{path}: is named twice", is_wrong_use=True)
+            taken.append(path.resolve())
+
     @contextmanager
     def input(self) -> Iterator[BinaryIO]:
         if self.source == "-":
