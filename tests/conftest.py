@@ -100,3 +100,8 @@ def database(database_url: str) -> Iterator[SqlDatabase]:
     database = SqlDatabase(database_url)
     yield database
     database.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long: else one process works at the end, and the others wait."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)

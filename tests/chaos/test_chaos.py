@@ -9,6 +9,7 @@ from tests.chaos.accountant import violations
 from tests.chaos.run import Plan, run
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_every_promise_is_kept_under_fire(database: str, tmp_path: Path) -> None:
     plan = Plan(database=database, rounds=16, seed=4)

@@ -75,6 +75,7 @@ def shown(call: dict[str, Any]) -> list[tuple[str, str]]:
     return [(message["role"], message["content"]) for message in call["body"]["input"]]
 
 
+@pytest.mark.long
 def test_two_hundred_turns_are_shown_whole_in_every_call(
     servers: Servers, stub: StubProvider, sqlite_url: str
 ) -> None:
@@ -91,6 +92,7 @@ def test_two_hundred_turns_are_shown_whole_in_every_call(
     assert [shown(call) for call in calls] == [told[: 2 * number + 1] for number in range(200)]
 
 
+@pytest.mark.long
 def test_a_long_thread_in_a_small_window_is_summarised_and_nothing_is_left_out(
     servers: Servers, stub: StubProvider, sqlite_url: str
 ) -> None:

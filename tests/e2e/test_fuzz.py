@@ -5,10 +5,13 @@ A short look; `make fuzz` takes a long one.
 
 from pathlib import Path
 
+import pytest
+
 from tests.fuzz.run import admin_key, fuzz
 from tests.serving import Servers
 
 
+@pytest.mark.long
 def test_no_answer_is_a_crash_or_undocumented(
     servers: Servers, sqlite_url: str, tmp_path: Path
 ) -> None:

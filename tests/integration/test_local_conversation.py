@@ -14,6 +14,7 @@ TURNS = 6
 TOLD = "Please take your time, think of what I have told you before, and then tell me."
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not local.is_installed(), reason="the embedded model is not installed")
 def test_a_conversation_goes_on_when_it_outgrows_the_window(sqlite_url: str) -> None:
     chosen: dict[str, Any] = {
