@@ -2,8 +2,8 @@
 
 PYTHON ?= python3
 ARGS ?=
-# Two more than there are processors: tests wait for servers, too.
-WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 2)))
+# One more than there are processors: tests wait for servers, too.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 # For make chaos, soak and fuzz: how long, where; and which run of chaos (a new one unless said).
 ROUNDS ?= 500
 MINUTES ?= 60
