@@ -234,12 +234,11 @@ def test_a_file_of_somebody_else_beside_the_output_is_left_alone(bulk: Bulk, bes
 
 
 def test_a_service_that_does_not_answer_stops_the_batch_which_can_be_resumed(
-    bulk: Bulk, monkeypatch: pytest.MonkeyPatch
+    bulk: Bulk,
 ) -> None:
-    monkeypatch.setattr("askonce.cli.bulk.asking._TRIES", 1)
     bulk.write(*texts("Nobody", 2))
     url, bulk.url = bulk.url, "http://127.0.0.1:9"
-    done = bulk.run()
+    done = bulk.run("--patience", "0")
     assert done.exit_code == 3
     assert "does not answer" in done.stderr
     bulk.url = url

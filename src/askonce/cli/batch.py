@@ -25,6 +25,8 @@ WAITING = 4
 
 # As many connections as the client has.
 _MOST_AT_ONCE = 100
+# A rate limit that counts by the minute lets through what waits for it within some minutes.
+_PATIENCE_SECONDS = 900.0
 _ANYBODY = "anonymous"
 
 
@@ -56,6 +58,12 @@ def batch(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask the lines again that failed before.")
     ] = False,
+    patience: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="SECONDS", help="How long to go on with a line that cannot be asked now."
+        ),
+    ] = _PATIENCE_SECONDS,
     url: Annotated[
         str | None,
         typer.Option(help="A running service; else ASKONCE_URL's, else the database itself."),
@@ -123,6 +131,7 @@ def batch(
                 url=url,
                 key=key,
                 tenant=tenant,
+                patience=patience,
                 concurrency=concurrency,
                 is_refresh=refresh,
                 is_retry=retry_failed,
@@ -138,6 +147,7 @@ def _asked(
     url: str | None,
     key: str | None,
     tenant: str,
+    patience: float,
     concurrency: int,
     is_refresh: bool,
     is_retry: bool,
@@ -147,7 +157,7 @@ def _asked(
     Raises:
         StopBatchError: something else did.
     """
-    from askonce.cli.bulk.asking import Asking, patience
+    from askonce.cli.bulk.asking import Asking, patient
     from askonce.cli.bulk.files import go
     from askonce.cli.bulk.records import begun
     from askonce.cli.bulk.run import ended_by_ctrl_c
@@ -156,7 +166,7 @@ def _asked(
     is_over = threading.Event()
     with (
         begun(files.out, files.errors) as run,
-        reached(url, key, tenant=tenant, patience=patience(is_over)) as client,
+        reached(url, key, tenant=tenant, patience=patient(is_over, patience)) as client,
         ended_by_ctrl_c(is_over) as was_told,
     ):
         go(

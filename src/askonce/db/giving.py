@@ -84,9 +84,12 @@ def share_all(
     connection: Connection, askers: Sequence[Asker], said: Sequence[Said | None], *, at: datetime
 ) -> Sequence[Analysis | None]:
     """Write a history row for each asker whom there is something to give; None for the others."""
-    given = [(asker, one.id) for asker, one in zip(askers, said, strict=True) if one is not None]
     moment = stored(connection, at)
-    rows = [(asker.tenant, asker.user_id, answer_id, True, moment) for asker, answer_id in given]
+    rows = [
+        (asker.tenant, asker.user_id, one.id, True, moment)
+        for asker, one in zip(askers, said, strict=True)
+        if one is not None
+    ]
     ids = iter(_SHARE.write_with_ids(connection, rows) if rows else ())
     return [
         None if one is None else one.to(asker, next(ids), cached=True, at=at)

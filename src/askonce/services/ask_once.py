@@ -74,24 +74,20 @@ class AskOnce:
         What is asked in a session was counted when it was said. It raises nothing but
         `DatabaseUnavailableError`: `board_given` does, or who knows better what to make of it.
         """
-        if self._limits is None or request.asker.turn is not None:
-            return self._recall_again(request)
-        refusal = self._limits.refusal(request)
-        if refusal is not None:
-            return already(Recalled(refusal))
-        return self._ledger.write_together(self._giver.admit, request)
+        future: Future[Recalled] = Future()
+        self.recall_for(future, request)
+        return future
 
     def recall_for(self, told: Told[Recalled], request: Request) -> None:
         """Tell what `recall` returns; a hit cannot afford a future."""
-        if request.rules.no_store or request.asker.turn is not None:
-            self.recall(request).add_done_callback(partial(tell, told))
+        if self._limits is None or request.asker.turn is not None:
+            self._look(told, request)
             return
-        refusal = None if self._limits is None else self._limits.refusal(request)
+        refusal = self._limits.refusal(request)
         if refusal is not None:
             told.set_result(Recalled(refusal))
-            return
-        look = self._giver.recall if self._limits is None else self._giver.admit
-        self._ledger.tell_together(told, look, request)
+        else:
+            self._ledger.tell_together(told, self._giver.admit, request)
 
     def visit(self, *counted_for: Subject) -> "Future[Recalled]":
         """Count a request that asks nothing."""
@@ -126,17 +122,21 @@ class AskOnce:
         self._meters.answered(asked)
         return asked
 
-    def _recall_again(self, request: Request) -> "Future[Recalled]":
-        """Look up once more what has been counted."""
+    def _look(self, told: Told[Recalled], request: Request) -> None:
+        """Tell what can be given to a request that need not be counted."""
         if request.rules.no_store:
-            return self._ledger.write(
+            repeated = self._ledger.write(
                 lambda tx: self._giver.repeat(tx, request.asker),
                 key=request.fingerprint,
             )
-        return self._ledger.write_together(self._giver.recall, request)
+            repeated.add_done_callback(partial(tell, told))
+        else:
+            self._ledger.tell_together(told, self._giver.recall, request)
 
     def _ask_again(self, request: Request) -> "Future[Asked]":
-        recalled = self._recall_again(request)
+        recalled: Future[Recalled] = Future()
+        # It has been counted.
+        self._look(recalled, request)
         return then(recalled, lambda found: self.board_given(request, found).asked)
 
     def _fly(self, request: Request) -> Boarded:

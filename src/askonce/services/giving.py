@@ -1,7 +1,7 @@
 """Gives users answers: the history row, and what their idempotency keys make of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -117,7 +117,7 @@ class Giver:
             else:
                 is_asking = isinstance(request, Request)
                 found = next(given) if is_asking else Recalled(None)
-                recalled.append(replace(found, quotas=admission))
+                recalled.append(Recalled(found.given, admission, found.era))
         return recalled
 
     def recall(self, tx: Transaction, requests: Sequence[Request]) -> Sequence[Recalled]:

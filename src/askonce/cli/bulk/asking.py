@@ -19,9 +19,8 @@ from askonce.client import (
     UnreachableError,
 )
 
-# A rate limit that counts by the minute lets through what waits for it within some minutes.
-_TRIES = 50
-_SECONDS = 900.0
+# As many as fit into any patience, with the waits between them.
+_TRIES = 1000
 
 
 class Asking:
@@ -80,14 +79,14 @@ def failed(
     return Record.failed(line, **about, errors=list(faults))
 
 
-def patience(is_over: threading.Event) -> Patience:
-    """Return how long to go on after failures that pass; no longer once the batch is stopped."""
+def patient(is_over: threading.Event, seconds: float) -> Patience:
+    """Return a patience of so many seconds, which ends once the batch is stopped."""
 
     def sleep(seconds: float) -> None:
         if is_over.wait(seconds):
             raise StopBatchError("stopped")
 
-    return Patience(tries=_TRIES, seconds=_SECONDS, sleep=sleep)
+    return Patience(tries=_TRIES, seconds=seconds, sleep=sleep)
 
 
 def _why_stop(problem: ProblemError) -> str | None:
